@@ -1,0 +1,98 @@
+//! Every label of the protocol, in one place: two uses never share one (R-CRY-4).
+
+/// Declares the labels and the list that the test walks.
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $value;)*
+
+        /// All of them.
+        pub const ALL: &[&str] = &[$($value),*];
+    };
+}
+
+labels! {
+    /// Transcript of the first two flights.
+    HANDSHAKE = "citadel/1 hs";
+    /// Keys of the encrypted part of `HelloReply`.
+    FLIGHT_REPLY = "citadel/1 flight reply";
+    /// Keys of the client's proof.
+    FLIGHT_PROOF = "citadel/1 flight proof";
+    /// Keys of the verdict.
+    FLIGHT_VERDICT = "citadel/1 flight verdict";
+    /// MAC key of the server's proof.
+    MAC_SERVER = "citadel/1 mac server";
+    /// MAC key of the client's proof.
+    MAC_CLIENT = "citadel/1 mac client";
+    /// Signature of the server over th1.
+    SIGN_SERVER = "citadel/1 server";
+    /// Signature of the client over th2.
+    SIGN_CLIENT = "citadel/1 client";
+    /// Transcript after the server's proof.
+    TH2 = "citadel/1 th2";
+    /// Transcript after the client's proof.
+    TH3 = "citadel/1 th3";
+    /// Final handshake transcript.
+    TH0 = "citadel/1 th0";
+    /// Session id.
+    SESSION = "citadel/1 session";
+    /// Extract salt of a pre-shared key.
+    PSK = "citadel/1 psk";
+    /// Key of a pre-shared key's binder.
+    PSK_BINDER = "citadel/1 psk binder";
+    /// Cookie of a `Retry`.
+    COOKIE = "citadel/1 cookie";
+    /// Transcript of a rekey round.
+    REKEY_TH = "citadel/1 rekey th";
+    /// Signature over an offer.
+    REKEY_OFFER = "citadel/1 rekey offer";
+    /// Signature over an answer.
+    REKEY_ANSWER = "citadel/1 rekey answer";
+    /// Root key of a version.
+    ROOT = "citadel/1 root";
+    /// Traffic secret of the initiator's records.
+    TRAFFIC_INITIATOR = "citadel/1 traffic initiator";
+    /// Traffic secret of the responder's records.
+    TRAFFIC_RESPONDER = "citadel/1 traffic responder";
+    /// Chain seed of the initiator's records.
+    CHAIN_INITIATOR = "citadel/1 chain initiator";
+    /// Chain seed of the responder's records.
+    CHAIN_RESPONDER = "citadel/1 chain responder";
+    /// Confirmation key of the Leader.
+    CONFIRM_A = "citadel/1 confirm a";
+    /// Confirmation key of the Loser.
+    CONFIRM_B = "citadel/1 confirm b";
+    /// Exporter secret.
+    EXPORTER = "citadel/1 exporter";
+    /// One exported value.
+    EXPORT = "citadel/1 export";
+    /// Proof key of a resumption.
+    RESUMPTION = "citadel/1 resumption";
+    /// Fingerprint of a version, for diagnostics.
+    FINGERPRINT = "citadel/1 fingerprint";
+    /// Key and IV of one path.
+    PATH = "citadel/1 path";
+    /// Seed of the next path of a chain.
+    NEXT_PATH = "citadel/1 next path";
+    /// Record keys of one block of a chain.
+    CHAIN_BLOCK = "citadel/1 chain block";
+    /// Next block's seed of a chain.
+    CHAIN_NEXT = "citadel/1 chain next";
+    /// Fingerprint of an identity.
+    PEER_ID = "citadel/1 peer id";
+    /// Checksum of a printed peer id.
+    PEER_ID_CHECKSUM = "citadel/1 peer id checksum";
+    /// Verification code of two identities.
+    VERIFY = "citadel/1 verify";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_labels_are_equal_and_all_name_the_protocol() {
+        let set: BTreeSet<_> = super::ALL.iter().collect();
+        assert_eq!(set.len(), super::ALL.len());
+        assert!(super::ALL.iter().all(|label| label.starts_with("citadel/1 ")));
+    }
+}

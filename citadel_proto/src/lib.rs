@@ -1,0 +1,1 @@
+//! Sessions over paths: records, frames, channels, shutdown ordering and transports.

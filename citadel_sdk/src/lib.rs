@@ -1,0 +1,1 @@
+//! Post-quantum secure sessions for applications: endpoints, sessions, channels and kernels.

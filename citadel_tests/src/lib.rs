@@ -1,0 +1,1 @@
+//! What the workspace is proven with: stand-ins, explorer, models and helpers of the test matrices. Ships nothing.

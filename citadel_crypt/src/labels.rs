@@ -77,6 +77,10 @@ labels! {
     CHAIN_BLOCK = "citadel/1 chain block";
     /// Next block's seed of a chain.
     CHAIN_NEXT = "citadel/1 chain next";
+    /// The hybrid signature scheme itself: stands before every signed message (R-CRY-2).
+    SIGN_COMPOSITE = "citadel/1 Ed25519+ML-DSA-65";
+    /// Checksum of a stored identity.
+    IDENTITY_CHECKSUM = "citadel/1 identity checksum";
     /// Fingerprint of an identity.
     PEER_ID = "citadel/1 peer id";
     /// Checksum of a printed peer id.

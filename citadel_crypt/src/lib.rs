@@ -1,8 +1,11 @@
 //! Post-quantum ratchets: hybrid suites, the establishment handshake, the rekey machine and its manager.
 
+pub mod addr;
+pub mod identity;
 pub mod labels;
 pub mod ratchets;
 pub mod secret;
 pub mod suite;
+pub mod transcript;
 
 pub use ratchets::rekey::Timestamp;

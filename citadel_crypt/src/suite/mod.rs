@@ -9,6 +9,17 @@
 use crate::secret::Secret;
 use core::fmt;
 
+pub mod hash;
+pub mod kdf;
+#[cfg(feature = "kyber-pqc")]
+pub mod kyber;
+mod names;
+mod native;
+pub mod sign;
+
+pub use names::{SecurityLevel, Suite};
+pub use native::Native;
+
 /// A KEM of the hybrid; always beside X25519.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
@@ -32,6 +43,46 @@ pub enum AeadAlgorithm {
     ChaCha20Poly1305,
     /// Ascon-AEAD128 (NIST SP 800-232): 128-bit key and nonce; never a default, never under `Reinforced`.
     AsconAead128,
+}
+
+impl KemAlgorithm {
+    /// Length of an encapsulation key, bytes (FIPS 203, table 3).
+    pub const fn encapsulation_key_len(self) -> usize {
+        match self {
+            Self::MlKem768 => 1184,
+            Self::MlKem1024 => 1568,
+            #[cfg(feature = "kyber-pqc")]
+            Self::MlKem512 => 800,
+        }
+    }
+
+    /// Length of a ciphertext, bytes (FIPS 203, table 3).
+    pub const fn ciphertext_len(self) -> usize {
+        match self {
+            Self::MlKem768 => 1088,
+            Self::MlKem1024 => 1568,
+            #[cfg(feature = "kyber-pqc")]
+            Self::MlKem512 => 768,
+        }
+    }
+}
+
+impl AeadAlgorithm {
+    /// Length of a key, bytes.
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::Aes256Gcm | Self::ChaCha20Poly1305 => 32,
+            Self::AsconAead128 => 16,
+        }
+    }
+
+    /// Length of a nonce, bytes.
+    pub const fn nonce_len(self) -> usize {
+        match self {
+            Self::Aes256Gcm | Self::ChaCha20Poly1305 => 12,
+            Self::AsconAead128 => 16,
+        }
+    }
 }
 
 /// Longest key of any AEAD here, bytes.
@@ -126,4 +177,43 @@ pub trait CryptoProvider: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`CryptoError::Unavailable`] when `key` is too short.
     fn aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError>;
+
+    /// [`AeadKey::seal`] under a key that is used for this one record and wiped with the call.
+    ///
+    /// # Errors
+    /// As [`aead`](Self::aead) and [`AeadKey::seal`].
+    fn seal_once(
+        &self,
+        algorithm: AeadAlgorithm,
+        key: &[u8],
+        nonce: &[u8],
+        aad: &[u8],
+        body: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], CryptoError> {
+        self.aead(algorithm, key)?.seal(nonce, aad, body)
+    }
+
+    /// [`AeadKey::open`] under a key that is used for this one record and wiped with the call.
+    ///
+    /// # Errors
+    /// As [`aead`](Self::aead) and [`AeadKey::open`].
+    fn open_once(
+        &self,
+        algorithm: AeadAlgorithm,
+        key: &[u8],
+        nonce: &[u8],
+        aad: &[u8],
+        body: &mut [u8],
+    ) -> Result<usize, CryptoError> {
+        self.aead(algorithm, key)?.open(nonce, aad, body)
+    }
+
+    /// The hybrid signing key of `seed`.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unavailable`].
+    fn signing_key(
+        &self,
+        seed: &Secret<{ sign::SEED_LEN }>,
+    ) -> Result<Box<dyn sign::SigningKey>, CryptoError>;
 }

@@ -1,6 +1,7 @@
 //! Names that users handle: peer ids and the addresses of nodes.
 
 use crate::labels;
+use crate::suite::hash::sha3_512;
 use crate::transcript::Transcript;
 use core::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -21,6 +22,19 @@ impl PeerId {
     /// The bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// What two users compare, by voice or on screen, to know that nobody stands between them: 60 digits in 12 groups,
+    /// the same from both ends (R-P2P-7). Each group is 5 bytes of SHA3-512(label ‖ smaller id ‖ larger id), as a
+    /// big-endian number modulo 100,000.
+    pub fn verification_code(&self, other: &Self) -> String {
+        let (small, large) = (self.min(other), self.max(other));
+        let hash = sha3_512(&[labels::VERIFY.as_bytes(), &small.0, &large.0]);
+        let group = |bytes: &[u8]| {
+            let number = bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+            format!("{:05}", number % 100_000)
+        };
+        hash.chunks_exact(5).map(group).collect::<Vec<_>>().join(" ")
     }
 
     fn checksum(&self) -> [u8; CHECKSUM_LEN] {

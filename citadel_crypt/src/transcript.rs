@@ -9,7 +9,7 @@ pub struct Transcript(Hasher);
 impl Transcript {
     /// Starts with `label`, one of [`labels`](crate::labels), as the first field.
     pub fn new(label: &str) -> Self {
-        Self(Hasher::default()).field(label.as_bytes())
+        Self(Hasher::new()).field(label.as_bytes())
     }
 
     /// Adds one field: its length as 8 bytes, little endian, then its bytes.
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_label_is_the_first_field() {
-        let mut plain = Hasher::default();
+        let mut plain = Hasher::new();
         plain.update(&5u64.to_le_bytes());
         plain.update(b"label");
         plain.update(&1u64.to_le_bytes());

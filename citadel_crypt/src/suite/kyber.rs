@@ -47,7 +47,7 @@ impl DecapsulationKey {
 
     fn check_hash(&self) -> Result<(), CryptoError> {
         let bytes = self.0.expose();
-        let mut hasher = Hasher::default();
+        let mut hasher = Hasher::new();
         hasher.update(&bytes[EMBEDDED_KEY..EMBEDDED_HASH]);
         if hasher.finish() == bytes[EMBEDDED_HASH..EMBEDDED_HASH + 32] {
             Ok(())

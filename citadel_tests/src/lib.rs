@@ -1,1 +1,3 @@
 //! What the workspace is proven with: stand-ins, explorer, models and helpers of the test matrices. Ships nothing.
+
+pub mod sources;

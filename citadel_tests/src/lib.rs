@@ -1,3 +1,5 @@
 //! What the workspace is proven with: stand-ins, explorer, models and helpers of the test matrices. Ships nothing.
 
 pub mod sources;
+
+pub mod seeded;

@@ -12,7 +12,16 @@ pub(super) struct X25519Key(PrivateKey);
 
 impl X25519Key {
     pub(super) fn generate() -> Result<(Self, [u8; 32]), CryptoError> {
-        let key = PrivateKey::generate(&X25519).map_err(|_| CryptoError::Unavailable)?;
+        PrivateKey::generate(&X25519).map_err(|_| CryptoError::Unavailable).and_then(Self::with_public)
+    }
+
+    pub(super) fn from_private(private: &Secret<32>) -> Result<(Self, [u8; 32]), CryptoError> {
+        PrivateKey::from_private_key(&X25519, private.expose())
+            .map_err(|_| CryptoError::Unavailable)
+            .and_then(Self::with_public)
+    }
+
+    fn with_public(key: PrivateKey) -> Result<(Self, [u8; 32]), CryptoError> {
         let public = key.compute_public_key().map_err(|_| CryptoError::Unavailable)?;
         let public = public.as_ref().try_into().map_err(|_| CryptoError::Unavailable)?;
         Ok((Self(key), public))
@@ -42,6 +51,18 @@ pub(super) fn generate(algorithm: KemAlgorithm) -> Result<(Box<dyn KemKey>, Vec<
             Ok((Box::new(key), public))
         }
     }
+}
+
+/// The key of an expanded decapsulation key.
+pub(super) fn from_expanded(algorithm: KemAlgorithm, key: &[u8]) -> Result<Box<dyn KemKey>, CryptoError> {
+    let aws_lc = match algorithm {
+        KemAlgorithm::MlKem768 => &ML_KEM_768,
+        KemAlgorithm::MlKem1024 => &ML_KEM_1024,
+        #[cfg(feature = "kyber-pqc")]
+        KemAlgorithm::MlKem512 => return Ok(Box::new(kyber::DecapsulationKey::from_bytes(key)?)),
+    };
+    let key = DecapsulationKey::new(aws_lc, key).map_err(|_| CryptoError::Unavailable)?;
+    Ok(Box::new(MlKemKey(key)))
 }
 
 /// Ciphertext and shared secret for the peer's `key`.

@@ -14,6 +14,26 @@ use crate::secret::Secret;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Native;
 
+impl Native {
+    /// The X25519 key of given bytes, for published vectors and cross-checks; the protocol only generates keys.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unavailable`].
+    pub fn dh_key(&self, private: &Secret<32>) -> Result<(Box<dyn DhKey>, [u8; 32]), CryptoError> {
+        let (key, public) = agree::X25519Key::from_private(private)?;
+        Ok((Box::new(key), public))
+    }
+
+    /// The KEM key of an expanded decapsulation key, for published vectors and cross-checks; the protocol only
+    /// generates keys. The hash in it (FIPS 203, 7.3) is checked here or at decapsulation.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unavailable`] for a malformed key.
+    pub fn kem_key(&self, algorithm: KemAlgorithm, expanded: &[u8]) -> Result<Box<dyn KemKey>, CryptoError> {
+        agree::from_expanded(algorithm, expanded)
+    }
+}
+
 impl CryptoProvider for Native {
     #[expect(clippy::disallowed_methods, reason = "this is the provider that everyone else is given")]
     fn random(&self, out: &mut [u8]) -> Result<(), CryptoError> {

@@ -1,6 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
 use super::{CancelReason, Fatal, KeyAgreement, Message, Role, RoundId, Version};
+use core::fmt;
 
 /// An input.
 pub enum Input<P: KeyAgreement> {
@@ -46,7 +47,7 @@ pub enum Verdict {
     Waiting(Version),
     /// Refused, nothing changed.
     Refused(Refusal),
-    /// A message that does not count: nothing changed but the counter.
+    /// A message that is not acted on: nothing that [`View`](super::View) shows changed.
     Ignored(Ignored),
     /// The machine is, or now became, closed.
     Closed(Fatal),
@@ -74,9 +75,9 @@ pub enum Ignored {
     WrongVersion,
     /// Belongs to a round that is over or superseded.
     Stale,
-    /// The own offer wins the tie.
+    /// The own offer wins the tie; it may have been repeated.
     LostTie,
-    /// Held until the current state is left or a token comes.
+    /// An offer at least as new is held already.
     Held,
     /// The machine is halting and answers no new round.
     Halting,
@@ -169,4 +170,68 @@ pub enum CancelCause {
     Yielded,
     /// The peer's floor passed it.
     Superseded,
+}
+
+impl<P: KeyAgreement> fmt::Debug for Input<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trigger => f.write_str("Trigger"),
+            Self::Withdraw => f.write_str("Withdraw"),
+            Self::Halt => f.write_str("Halt"),
+            Self::Record { under } => write!(f, "Record under {under:?}"),
+            Self::Message { under, message } => write!(f, "{message:?} under {under:?}"),
+            Self::Timeout => f.write_str("Timeout"),
+            Self::PathReplaced { reauthenticate } => write!(f, "PathReplaced({reauthenticate})"),
+            Self::RttSample(rtt) => write!(f, "RttSample({rtt:?})"),
+        }
+    }
+}
+
+impl<P: KeyAgreement> fmt::Debug for Output<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send { under, message } => write!(f, "Send {message:?} under {under:?}"),
+            Self::Committed { outcome, earliest, .. } => {
+                write!(f, "Committed {outcome:?}, from {earliest:?}")
+            }
+            Self::Evict { earliest } => write!(f, "Evict below {earliest:?}"),
+            Self::Event(event) => write!(f, "{event:?}"),
+            Self::Halted => f.write_str("Halted"),
+            Self::Close(fatal) => write!(f, "Close({fatal:?})"),
+        }
+    }
+}
+
+impl<P> Clone for Output<P>
+where
+    P: KeyAgreement,
+    P::Ratchet: Clone,
+{
+    fn clone(&self) -> Self {
+        match self {
+            Self::Send { under, message } => Self::Send { under: *under, message: message.clone() },
+            Self::Committed { outcome, ratchet, earliest } => {
+                Self::Committed { outcome: *outcome, ratchet: ratchet.clone(), earliest: *earliest }
+            }
+            Self::Evict { earliest } => Self::Evict { earliest: *earliest },
+            Self::Event(event) => Self::Event(*event),
+            Self::Halted => Self::Halted,
+            Self::Close(fatal) => Self::Close(*fatal),
+        }
+    }
+}
+
+impl<P: KeyAgreement> Clone for Input<P> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Trigger => Self::Trigger,
+            Self::Withdraw => Self::Withdraw,
+            Self::Halt => Self::Halt,
+            Self::Record { under } => Self::Record { under: *under },
+            Self::Message { under, message } => Self::Message { under: *under, message: message.clone() },
+            Self::Timeout => Self::Timeout,
+            Self::PathReplaced { reauthenticate } => Self::PathReplaced { reauthenticate: *reauthenticate },
+            Self::RttSample(rtt) => Self::RttSample(*rtt),
+        }
+    }
 }

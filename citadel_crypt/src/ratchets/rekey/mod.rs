@@ -10,16 +10,35 @@
 
 mod agreement;
 mod config;
+mod confirm;
+mod finish;
 mod ids;
 mod io;
+mod machine;
 mod message;
+mod offers;
+mod owed;
+mod phase;
+mod reauth;
+mod receive;
+mod rising;
+mod stats;
 mod time;
+mod timeout;
+mod timers;
+mod tokens;
 mod view;
+mod window;
+mod withdraw_halt;
 
 pub use agreement::{AgreementError, KeyAgreement};
 pub use config::{Fatal, Reauth, RekeyConfig, Timing, TokenBucket, Violation};
 pub use ids::{Attempt, Role, RoundId, Side, Version};
 pub use io::{CancelCause, Event, Ignored, Input, Output, Refusal, RekeyOutcome, Verdict};
+pub use machine::RekeyMachine;
 pub use message::{Body, CancelReason, Header, Message, MessageKind};
+pub use owed::Owed;
+pub use stats::RekeyStats;
 pub use time::Timestamp;
+pub use timeout::TimerReason;
 pub use view::{Lifecycle, Phase, View};

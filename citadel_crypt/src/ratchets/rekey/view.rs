@@ -1,6 +1,7 @@
 //! Everything the machine's behaviour depends on, without secrets and without clock readings.
 
-use super::{Attempt, Fatal, RekeyOutcome, Role, RoundId, Version};
+use super::phase::{HeldOffer, State};
+use super::{Attempt, Fatal, KeyAgreement, RekeyMachine, RekeyOutcome, Role, RoundId, Version};
 
 /// A picture of the machine. Two machines with equal views, equal configuration and equal key material
 /// behave alike but for times; the explorer takes it for the identity of a state.
@@ -22,7 +23,7 @@ pub struct View {
     pub floor: Attempt,
     /// Highest version that a waiter asked for and that is not committed.
     pub want: Option<Version>,
-    /// The last round that was finished as Loser.
+    /// The last round that was finished as Loser, whose finish is acknowledged again while it is the latest.
     pub last_finished: Option<RoundId>,
     /// The last committed outcomes, oldest first, at most W.
     pub outcomes: Vec<RekeyOutcome>,
@@ -32,6 +33,8 @@ pub struct View {
     pub answered: Option<Version>,
     /// Whether the next own round must be signed.
     pub signed_due: bool,
+    /// Rounds since the last signed one; 0 where rounds are never signed.
+    pub unsigned_rounds: u64,
     /// Round secrets alive: 0 or 1.
     pub round_secrets: u8,
 }
@@ -94,4 +97,40 @@ pub enum Lifecycle {
     Halted,
     /// Over by a fault.
     Closed(Fatal),
+}
+
+impl<P: KeyAgreement> RekeyMachine<P> {
+    /// The picture of this moment; for tests, logs and observers, never for decisions of a driver.
+    pub fn view(&self) -> View {
+        View {
+            phase: self.state.phase(),
+            lifecycle: self.lifecycle,
+            latest: self.latest.get(),
+            earliest: self.earliest.get(),
+            next_attempt: self.last_attempt.get().next(),
+            peer_floor: self.peer_floor.get(),
+            floor: self.floor(),
+            want: self.want,
+            last_finished: self.last_finished,
+            outcomes: self.outcomes.iter().copied().collect(),
+            draining: self.drains.iter().map(|d| d.stays).collect(),
+            answered: self.answered,
+            signed_due: self.reauth.is_due(self.now),
+            unsigned_rounds: self.reauth.unsigned_rounds(),
+            round_secrets: u8::from(matches!(self.state, State::Offered(_))),
+        }
+    }
+}
+
+impl<P: KeyAgreement> State<P> {
+    fn phase(&self) -> Phase {
+        let name = |held: &Option<HeldOffer<P>>| held.as_ref().map(|h| h.round);
+        match self {
+            Self::Idle(i) => Phase::Idle { held: name(&i.held) },
+            Self::Offered(o) => Phase::Offered { round: o.round, signed: o.signed },
+            Self::Confirming(c) => Phase::Confirming { round: c.round },
+            Self::Answered(a) => Phase::Answered { round: a.round, signed: a.signed },
+            Self::Withdrawing(w) => Phase::Withdrawing { round: w.round, held: name(&w.held) },
+        }
+    }
 }

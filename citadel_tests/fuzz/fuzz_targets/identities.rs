@@ -1,0 +1,4 @@
+//! Stored identities, public identities, signatures.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| citadel_tests::fuzz_entries::identities(data));

@@ -1,0 +1,15 @@
+//! What a fuzz target calls: one function a parser, each of which may be given any bytes.
+//!
+//! A target in `fuzz/fuzz_targets/` is one call into here; the corpus smoke test makes the same calls without a fuzzer.
+//! An entry panics when a parser breaks its promise: what parses is written again as the same bytes, and nothing that
+//! is rejected has an effect.
+
+mod names;
+
+pub use names::{addresses, identities};
+
+/// An entry.
+pub type Entry = fn(&[u8]);
+
+/// Every entry with the name of its target and of its folder of seeds.
+pub const ENTRIES: &[(&str, Entry)] = &[("addresses", addresses), ("identities", identities)];

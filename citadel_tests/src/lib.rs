@@ -5,3 +5,4 @@ pub mod measure;
 pub mod sources;
 
 pub mod seeded;
+pub mod tamper;

@@ -36,7 +36,7 @@ pub fn hmac(key: &Secret<32>, parts: &[&[u8]]) -> [u8; 32] {
     tag
 }
 
-/// Whether `tag` is the [`hmac()`] of the concatenated `parts`, in constant time; false for any other length.
+/// Whether `tag` is the [`hmac`] of the concatenated `parts`, in constant time; false for any other length.
 pub fn verify_hmac(key: &Secret<32>, parts: &[&[u8]], tag: &[u8]) -> bool {
     hmac(key, parts).ct_eq(tag).into()
 }

@@ -55,7 +55,9 @@ pub struct Timing {
     pub max_backoff: Duration,
     /// Floor of the slow timer, which is otherwise four times the fast one.
     pub slow_min: Duration,
-    /// Ceiling of a drain, which is otherwise three retransmission timers.
+    /// Floor of a drain, which is otherwise three retransmission timers.
+    pub min_drain: Duration,
+    /// Its ceiling.
     pub max_drain: Duration,
 }
 
@@ -67,6 +69,7 @@ impl Default for Timing {
             max: Duration::from_secs(1),
             max_backoff: Duration::from_secs(10),
             slow_min: Duration::from_secs(1),
+            min_drain: Duration::from_millis(150),
             max_drain: Duration::from_secs(30),
         }
     }
@@ -80,6 +83,7 @@ impl Timing {
         max: Duration::ZERO,
         max_backoff: Duration::ZERO,
         slow_min: Duration::ZERO,
+        min_drain: Duration::ZERO,
         max_drain: Duration::ZERO,
     };
 }

@@ -38,7 +38,7 @@ impl RttEstimate {
 
     /// How long receive keys of the version before stay after the first record under the new one.
     pub(super) fn drain(&self, timing: &Timing) -> Duration {
-        (self.fast(timing) * 3).min(timing.max_drain)
+        (self.fast(timing) * 3).max(timing.min_drain).min(timing.max_drain)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Everything the machine's behaviour depends on, without secrets and without clock readings.
 
 use super::phase::{HeldOffer, State};
-use super::{Attempt, Fatal, KeyAgreement, RekeyMachine, RekeyOutcome, Role, RoundId, Version};
+use super::{Attempt, CancelReason, Fatal, KeyAgreement, RekeyMachine, RekeyOutcome, Role, RoundId, Version};
 
 /// A picture of the machine. Two machines with equal views, equal configuration and equal key material
 /// behave alike but for times; the explorer takes it for the identity of a state.
@@ -35,7 +35,7 @@ pub struct View {
     pub signed_due: bool,
     /// Rounds since the last signed one; 0 where rounds are never signed.
     pub unsigned_rounds: u64,
-    /// Round secrets alive: 0 or 1.
+    /// Round secrets alive, 0 or 1: the offerer's keys in Offered, the candidate in Answered.
     pub round_secrets: u8,
 }
 
@@ -69,6 +69,8 @@ pub enum Phase {
     Confirming {
         /// The round.
         round: RoundId,
+        /// The new earliest version, where the finish tells it (`Truncate`).
+        truncate: Option<Version>,
     },
     /// Answered as Loser; the candidate is not committed.
     Answered {
@@ -81,6 +83,8 @@ pub enum Phase {
     Withdrawing {
         /// The round.
         round: RoundId,
+        /// What `Cancel` says.
+        reason: CancelReason,
         /// The peer's newest offer meanwhile.
         held: Option<RoundId>,
     },
@@ -117,7 +121,7 @@ impl<P: KeyAgreement> RekeyMachine<P> {
             answered: self.answered,
             signed_due: self.reauth.is_due(self.now),
             unsigned_rounds: self.reauth.unsigned_rounds(),
-            round_secrets: u8::from(matches!(self.state, State::Offered(_))),
+            round_secrets: u8::from(matches!(self.state, State::Offered(_) | State::Answered(_))),
         }
     }
 }
@@ -128,9 +132,11 @@ impl<P: KeyAgreement> State<P> {
         match self {
             Self::Idle(i) => Phase::Idle { held: name(&i.held) },
             Self::Offered(o) => Phase::Offered { round: o.round, signed: o.signed },
-            Self::Confirming(c) => Phase::Confirming { round: c.round },
+            Self::Confirming(c) => Phase::Confirming { round: c.round, truncate: c.truncate },
             Self::Answered(a) => Phase::Answered { round: a.round, signed: a.signed },
-            Self::Withdrawing(w) => Phase::Withdrawing { round: w.round, held: name(&w.held) },
+            Self::Withdrawing(w) => {
+                Phase::Withdrawing { round: w.round, reason: w.reason, held: name(&w.held) }
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What the workspace is proven with: stand-ins, explorer, models and helpers of the test matrices. Ships nothing.
 
+pub mod explorer;
 pub mod fuzz_entries;
 pub mod measure;
 pub mod sources;
 
 pub mod seeded;
-pub mod tamper;
+
+/// The machine under exploration; the explorer names it `crate::rekey`, so that a mutant can stand in its place.
+pub use citadel_crypt::ratchets::rekey;

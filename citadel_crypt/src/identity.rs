@@ -13,6 +13,7 @@ use crate::transcript::Transcript;
 use core::fmt;
 use zeroize::Zeroizing;
 
+mod bytes;
 mod store;
 
 /// A node's signing key. Not `Clone`: whoever shares it holds an `Arc`.

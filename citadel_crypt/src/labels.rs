@@ -11,6 +11,8 @@ macro_rules! labels {
 }
 
 labels! {
+    /// Hash of one `Hello`, for the cookie and the transcript after a `Retry`.
+    HELLO = "citadel/1 hello";
     /// Transcript of the first two flights.
     HANDSHAKE = "citadel/1 hs";
     /// Keys of the encrypted part of `HelloReply`.

@@ -1,6 +1,7 @@
 //! Post-quantum ratchets: hybrid suites, the establishment handshake, the rekey machine and its manager.
 
 pub mod addr;
+pub mod handshake;
 pub mod identity;
 pub mod labels;
 pub mod ratchets;
@@ -8,4 +9,5 @@ pub mod secret;
 pub mod suite;
 pub mod transcript;
 
+pub use ratchets::initial::SecrecyMode;
 pub use ratchets::rekey::Timestamp;

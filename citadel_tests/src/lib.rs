@@ -3,9 +3,9 @@
 pub mod explorer;
 pub mod fuzz_entries;
 pub mod measure;
-pub mod sources;
-
 pub mod seeded;
+pub mod sources;
+pub mod tamper;
 
 /// The machine under exploration; the explorer names it `crate::rekey`, so that a mutant can stand in its place.
 pub use citadel_crypt::ratchets::rekey;

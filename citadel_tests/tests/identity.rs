@@ -6,7 +6,9 @@ use citadel_crypt::addr::{AddrError, NodeAddr, PeerId};
 use citadel_crypt::identity::{HybridSignature, Identity, IdentityError, IdentityPublic};
 use citadel_crypt::secret::Secret;
 use citadel_crypt::suite::{CryptoError, Native};
+use citadel_tests::seeded;
 use proptest::prelude::*;
+use sha3::Digest;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -130,6 +132,23 @@ fn public_keys_and_signatures_travel_as_bytes_of_one_length() {
     assert_eq!((public.as_bytes().len(), again.as_bytes().len()), (1984, 3373));
     assert_eq!(IdentityPublic::from_bytes(&[0; 1983]).err(), Some(CryptoError::PeerValue));
     assert_eq!(HybridSignature::from_bytes(&[0; 3374]).err(), Some(CryptoError::PeerValue));
+}
+
+/// The signed bytes, written out again: composite, use and a hash over composite, use, signer and parts.
+#[test]
+fn what_is_signed_names_the_composite_the_use_and_the_signer() {
+    const COMPOSITE: &[u8] = b"citadel/1 Ed25519+ML-DSA-65";
+    const USE: &str = "citadel/1 rekey offer";
+    let identity = fixed_identity();
+    let mut hash = sha3::Sha3_256::new();
+    for field in [COMPOSITE, USE.as_bytes(), &identity.peer_id().0, b"first", b""] {
+        hash.update((field.len() as u64).to_le_bytes());
+        hash.update(field);
+    }
+    let message = [COMPOSITE, b"\0", USE.as_bytes(), b"\0", &hash.finalize()].concat();
+    let signature = identity.sign(USE, &[b"first", b""]).unwrap();
+    let public = identity.public().as_bytes().try_into().unwrap();
+    assert!(seeded::verify(public, &message, signature.as_bytes().try_into().unwrap()));
 }
 
 /// Frozen: another text, fingerprint or key for this seed would lock every user out of their pins.

@@ -6,14 +6,19 @@
 use crate::secret::Secret;
 use aws_lc_rs::{aead, hkdf, hmac};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// Longest output of [`expand`], bytes (RFC 5869, 2.3).
 pub const MAX_EXPAND_LEN: usize = 255 * 32;
 
 /// HKDF-Extract of the concatenated `ikm` under `salt`.
 pub fn extract(salt: &[u8], ikm: &[&[u8]]) -> Secret<32> {
+    // In one piece, because only the one-shot call writes its result where we can wipe it.
+    let mut input = Zeroizing::new(Vec::with_capacity(ikm.iter().map(|part| part.len()).sum()));
+    ikm.iter().for_each(|part| input.extend_from_slice(part));
     let mut prk = Secret::zero();
-    mac_into(salt, ikm, prk.expose_mut());
+    let salt = hmac::Key::new(hmac::HMAC_SHA256, salt);
+    hmac::sign_to_buffer(&salt, &input, prk.expose_mut()).expect("32 bytes hold an HMAC-SHA-256");
     prk
 }
 
@@ -31,12 +36,16 @@ pub fn expand(prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
 
 /// HMAC of the concatenated `parts`.
 pub fn hmac(key: &Secret<32>, parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
+    for part in parts {
+        context.update(part);
+    }
     let mut tag = [0; 32];
-    mac_into(key.expose(), parts, &mut tag);
+    tag.copy_from_slice(context.sign().as_ref());
     tag
 }
 
-/// Whether `tag` is the [`hmac`] of the concatenated `parts`, in constant time; false for any other length.
+/// Whether `tag` is the [`hmac()`] of the concatenated `parts`, in constant time; false for any other length.
 pub fn verify_hmac(key: &Secret<32>, parts: &[&[u8]], tag: &[u8]) -> bool {
     hmac(key, parts).ct_eq(tag).into()
 }
@@ -62,14 +71,6 @@ impl hkdf::KeyType for Length {
     fn len(&self) -> usize {
         self.0
     }
-}
-
-fn mac_into(key: &[u8], parts: &[&[u8]], out: &mut [u8; 32]) {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    for part in parts {
-        context.update(part);
-    }
-    out.copy_from_slice(context.sign().as_ref());
 }
 
 #[cfg(test)]

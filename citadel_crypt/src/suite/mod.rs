@@ -3,7 +3,7 @@
 //! Owns: algorithm numbers, suites, the provider trait and its native implementation, hybrid identities' signatures.
 //! Never: protocol decisions, key schedules, labels (they are in `labels.rs` at the crate's root).
 //!
-//! Invariants: every secret that leaves here is a [`Secret`](crate::secret::Secret) or an opaque handle that is wiped
+//! Invariants: every secret that leaves here is a [`Secret`] or an opaque handle that is wiped
 //! on drop; every check that a standard asks for on a peer's value is done here and its failure is a typed error.
 
 use crate::secret::Secret;

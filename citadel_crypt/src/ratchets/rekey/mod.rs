@@ -31,6 +31,9 @@ mod view;
 mod window;
 mod withdraw_halt;
 
+#[cfg(test)]
+mod tests;
+
 pub use agreement::{AgreementError, KeyAgreement};
 pub use config::{Fatal, Reauth, RekeyConfig, Timing, TokenBucket, Violation};
 pub use ids::{Attempt, Role, RoundId, Side, Version};

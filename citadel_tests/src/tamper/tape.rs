@@ -43,6 +43,11 @@ struct Reel<T> {
 struct Shared<K: ?Sized>(Arc<Mutex<Box<K>>>);
 
 impl Tape {
+    /// Forgets all but signatures: the recording starts here.
+    pub fn cut(&self) {
+        *self.reels.lock() = Reels::default();
+    }
+
     /// Starts over.
     pub fn rewind(&self) {
         let mut reels = self.reels.lock();

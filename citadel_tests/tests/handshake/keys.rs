@@ -1,44 +1,12 @@
 //! The transcript chain and the keys, computed again from the flights with other crates and the constants written anew.
 
 use crate::setup::{CLIENT, SERVER, Setup};
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
 use citadel_crypt::handshake::{ClientProof, HelloReply, ServerProof};
-use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
+use citadel_tests::tamper::recompute::{FlightSeal, binder_key, expand, mac, transcript};
 use rstest::rstest;
-use sha2::Sha256;
-use sha3::{Digest, Sha3_256};
 
-/// SHA3-256 over length-prefixed fields, the label first.
-fn transcript(fields: &[&[u8]]) -> [u8; 32] {
-    let mut hash = Sha3_256::new();
-    for field in fields {
-        hash.update((field.len() as u64).to_le_bytes());
-        hash.update(field);
-    }
-    hash.finalize().into()
-}
-
-fn expand<const N: usize>(hs: &[u8], label: &str, th1: &[u8; 32]) -> [u8; N] {
-    let mut out = [0; N];
-    let info =
-        [&(label.len() as u64).to_le_bytes()[..], label.as_bytes(), &0x0101u16.to_le_bytes(), th1].concat();
-    Hkdf::<Sha256>::from_prk(hs).unwrap().expand(&info, &mut out).unwrap();
-    out
-}
-
-fn mac(key: &[u8; 32], hash: &[u8; 32]) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).unwrap();
-    mac.update(hash);
-    mac.finalize().into_bytes().into()
-}
-
-fn open(hs: &[u8], label: &str, th1: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Vec<u8> {
-    let material: [u8; 48] = expand(hs, label, th1);
-    let key = Aes256Gcm::new_from_slice(&material[..32]).unwrap();
-    let nonce = Nonce::try_from(&material[32..44]).unwrap();
-    key.decrypt(&nonce, Payload { msg: sealed, aad }).unwrap()
+fn open(hs: &[u8; 32], label: &str, th1: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Vec<u8> {
+    FlightSeal::new(hs, label, th1).open(aad, sealed).unwrap()
 }
 
 #[rstest]
@@ -96,10 +64,7 @@ fn the_binder_is_the_one_of_the_document() {
     let ends = Setup::default().with_psk(&[9; 33], &[9; 33]).run();
     let hello = &ends.flights[0].1;
     let (partial, binder) = hello.split_at(hello.len() - 32);
-    let (_, early) = Hkdf::<Sha256>::extract(Some(b"citadel/1 psk"), &[9; 33]);
-    let mut key = [0; 32];
-    early.expand(b"citadel/1 psk binder", &mut key).unwrap();
-    assert_eq!(binder, mac(&key, &transcript(&[b"citadel/1 psk binder", partial])));
+    assert_eq!(binder, mac(&binder_key(&[9; 33]), &transcript(&[b"citadel/1 psk binder", partial])));
 }
 
 #[test]

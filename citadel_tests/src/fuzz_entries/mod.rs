@@ -4,12 +4,15 @@
 //! An entry panics when a parser breaks its promise: what parses is written again as the same bytes, and nothing that
 //! is rejected has an effect.
 
+mod flights;
 mod names;
 
+pub use flights::flights;
 pub use names::{addresses, identities};
 
 /// An entry.
 pub type Entry = fn(&[u8]);
 
 /// Every entry with the name of its target and of its folder of seeds.
-pub const ENTRIES: &[(&str, Entry)] = &[("addresses", addresses), ("identities", identities)];
+pub const ENTRIES: &[(&str, Entry)] =
+    &[("addresses", addresses), ("flights", flights), ("identities", identities)];

@@ -29,11 +29,12 @@ impl Identity {
 }
 
 fn load(path: &Path) -> Result<Identity, IdentityError> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
+    // Asked before opening: a named pipe would block, a directory does not open everywhere.
+    if !fs::metadata(path)?.is_file() {
         return Err(IdentityError::NotAFile);
     }
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
     check_mode(&metadata)?;
     if metadata.len() != STORED_LEN as u64 {
         return Err(IdentityError::Length);

@@ -138,7 +138,7 @@ pub trait AeadKey: Send + Sync {
     /// start. After an error the content of `body` is unspecified and holds no plaintext.
     ///
     /// # Errors
-    /// [`CryptoError::Open`].
+    /// [`CryptoError::Open`]; [`CryptoError::Unavailable`] for a nonce of another length.
     fn open(&self, nonce: &[u8], aad: &[u8], body: &mut [u8]) -> Result<usize, CryptoError>;
 }
 

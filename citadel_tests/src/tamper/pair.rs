@@ -7,7 +7,6 @@ use citadel_crypt::handshake::{
     ServerConfig, ServerHandshake,
 };
 use citadel_crypt::ratchets::rekey::Side;
-use core::time::Duration;
 use std::sync::Arc;
 
 /// What an application says when it is asked.
@@ -89,19 +88,16 @@ impl Pair {
 
     /// Runs over `wire` until both ends are at an end.
     pub fn run_over(mut self, wire: &mut Wire<'_>) -> Ends {
-        while self.step(wire) {}
-        for side in [Side::Initiator, Side::Responder] {
-            let deadline = match side {
-                Side::Initiator => self.client.poll_timeout(),
-                Side::Responder => self.server.poll_timeout(),
+        loop {
+            while self.step(wire) {}
+            let client = self.client.poll_timeout().map(|(when, _)| (when, Side::Initiator));
+            let server = self.server.poll_timeout().map(|(when, _)| (when, Side::Responder));
+            let Some((when, side)) = client.into_iter().chain(server).min() else {
+                return self.ends;
             };
-            if let Some((when, _)) = deadline {
-                self.now = self.now.max(when + Duration::from_nanos(1));
-                let _ = self.input(side, Input::Timeout);
-                while self.step(wire) {}
-            }
+            self.now = self.now.max(when);
+            let _ = self.input(side, Input::Timeout);
         }
-        self.ends
     }
 
     fn input(&mut self, side: Side, input: Input<'_>) -> Handled {

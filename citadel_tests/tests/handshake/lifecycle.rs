@@ -3,7 +3,7 @@
 use crate::setup::{NOW, SOURCE, Setup};
 use citadel_crypt::handshake::{
     ClientHandshake, FlightKind, Handled, HandshakeError, HandshakeTimer, Ignored, Input, Output,
-    RefusalCode, ServerHandshake,
+    RefusalCode, ServerHandshake, Trust,
 };
 use citadel_crypt::ratchets::rekey::Side;
 use citadel_tests::tamper::Answer;
@@ -34,11 +34,25 @@ fn a_lost_verdict_leaves_the_client_without_a_session() {
 }
 
 #[test]
-fn an_application_that_never_decides_runs_into_the_deadline() {
-    let ends = Setup::default().pair().server_says(Answer::Silence).run();
+fn a_server_whose_application_never_decides_says_so_under_seal() {
+    let mut setup = Setup::default();
+    setup.client.common.deadline = Duration::from_secs(60);
+    let ends = setup.pair().server_says(Answer::Silence).run();
     assert_eq!(ends.server_error(), Some(HandshakeError::DeadlineExceeded));
-    let ends_client = ends.client_error();
-    assert_eq!(ends_client, Some(HandshakeError::DeadlineExceeded));
+    let too_slow = HandshakeError::Refused { code: RefusalCode::DEADLINE, authenticated: true };
+    assert_eq!(ends.client_error(), Some(too_slow));
+}
+
+#[test]
+fn a_client_whose_application_never_decides_shows_nothing() {
+    let mut setup = Setup::default();
+    setup.client.trust = Trust::Ask;
+    setup.server.common.deadline = Duration::from_secs(60);
+    let ends = setup.pair().client_says(Answer::Silence).run();
+    assert_eq!(ends.client_error(), Some(HandshakeError::DeadlineExceeded));
+    let too_slow = HandshakeError::Refused { code: RefusalCode::DEADLINE, authenticated: false };
+    assert_eq!(ends.server_error(), Some(too_slow));
+    assert_eq!(ends.flights.len(), 3);
 }
 
 #[test]

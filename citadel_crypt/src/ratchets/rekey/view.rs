@@ -2,6 +2,7 @@
 
 use super::phase::{HeldOffer, State};
 use super::{Attempt, CancelReason, Fatal, KeyAgreement, RekeyMachine, RekeyOutcome, Role, RoundId, Version};
+use core::fmt;
 
 /// A picture of the machine. Two machines with equal views, equal configuration and equal key material
 /// behave alike but for times; the explorer takes it for the identity of a state.
@@ -123,6 +124,15 @@ impl<P: KeyAgreement> RekeyMachine<P> {
             unsigned_rounds: self.reauth.unsigned_rounds(),
             round_secrets: u8::from(matches!(self.state, State::Offered(_) | State::Answered(_))),
         }
+    }
+}
+
+impl<P: KeyAgreement> fmt::Debug for RekeyMachine<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RekeyMachine")
+            .field("view", &self.view())
+            .field("timer", &self.poll_timeout())
+            .finish()
     }
 }
 

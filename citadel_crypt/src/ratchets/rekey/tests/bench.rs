@@ -53,7 +53,10 @@ impl End {
         }
         assert!(after.latest >= before.latest && after.earliest >= before.earliest);
         assert!(after.next_attempt >= before.next_attempt && after.peer_floor >= before.peer_floor);
-        assert_eq!(after.round_secrets, u8::from(matches!(after.phase, Phase::Offered { .. })));
+        assert_eq!(
+            after.round_secrets,
+            u8::from(matches!(after.phase, Phase::Offered { .. } | Phase::Answered { .. }))
+        );
         let is_idle = matches!(after.phase, Phase::Idle { held: None });
         assert!(is_idle || self.machine.poll_timeout().is_some(), "no timer in {:?}", after.phase);
         while let Some(output) = self.machine.poll_output() {

@@ -71,14 +71,10 @@ labels! {
     RESUMPTION = "citadel/1 resumption";
     /// Fingerprint of a version, for diagnostics.
     FINGERPRINT = "citadel/1 fingerprint";
-    /// Key and IV of one path.
+    /// Key (or seed of its chain of record keys) and IV of one path.
     PATH = "citadel/1 path";
-    /// Seed of the next path of a chain.
+    /// Seeds of the two halves of a range of paths.
     NEXT_PATH = "citadel/1 next path";
-    /// Record keys of one block of a chain.
-    CHAIN_BLOCK = "citadel/1 chain block";
-    /// Next block's seed of a chain.
-    CHAIN_NEXT = "citadel/1 chain next";
     /// The hybrid signature scheme itself: stands before every signed message (R-CRY-2).
     SIGN_COMPOSITE = "citadel/1 Ed25519+ML-DSA-65";
     /// Checksum of a stored identity.

@@ -8,6 +8,7 @@ pub mod ratchets;
 pub mod secret;
 pub mod suite;
 pub mod transcript;
+pub mod wire;
 
-pub use ratchets::initial::SecrecyMode;
+pub use ratchets::SecrecyMode;
 pub use ratchets::rekey::Timestamp;

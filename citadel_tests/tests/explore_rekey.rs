@@ -39,14 +39,14 @@ fn two_triggers_two_withdrawals() {
 fn four_triggers() {
     let scenario = Scenario::new("(4 triggers), any order", 4, 0, ANY);
     exhaust(scenario, 500_000);
-    exhaust(scenario.with_window(2), 100_000);
+    exhaust(scenario.with_window(2), 150_000);
 }
 
 #[test]
 fn two_triggers_one_withdrawal_one_dropped_round() {
     let scenario = Scenario::new("(2 triggers, 1 withdrawal, one dropped round), queues", 2, 1, ONE_LOSS);
-    exhaust(scenario, 50_000);
-    exhaust(scenario.with_window(2), 50_000);
+    exhaust(scenario, 100_000);
+    exhaust(scenario.with_window(2), 80_000);
 }
 
 #[test]
@@ -66,10 +66,10 @@ fn one_trigger_one_withdrawal_and_data() {
 #[test]
 fn reliable_paths_without_timers() {
     let scenario = Scenario::new("(2 triggers, 2 withdrawals), reliable, no timers", 2, 2, RELIABLE);
-    exhaust(scenario, 5_000);
-    exhaust(scenario.with_window(2), 5_000);
+    exhaust(scenario, 15_000);
+    exhaust(scenario.with_window(2), 15_000);
     let scenario =
         Scenario::new("(2 triggers, 1 withdrawal, halt, data), reliable, no timers", 2, 1, RELIABLE);
-    exhaust(scenario.with_halts().with_data(1), 100_000);
-    exhaust(scenario.with_halts().with_data(1).with_window(2), 100_000);
+    exhaust(scenario.with_halts().with_data(1), 800_000);
+    exhaust(scenario.with_halts().with_data(1).with_window(2), 800_000);
 }

@@ -151,9 +151,7 @@ impl<'a> Search<'a> {
             let sender = 1 - side;
             after.flight[sender] = self.networks.prune(&self.table, sender, after.flight[sender], earliest);
         }
-        if after != state {
-            self.seen.insert(after, number, by);
-        }
+        self.seen.insert(after, number, by);
         Ok(true)
     }
 

@@ -1,8 +1,8 @@
 //! The stateless door of a server: may this `Hello` cost us key agreement and a signature? (R-EST-3)
 //!
-//! A cookie proves that its bearer receives at its address: HMAC over the address, the hash of the `Hello` that it answers and
-//! the suite, by a key that belongs to an epoch. Epochs are as long as the lifetime; a cookie counts in its own epoch
-//! and the next one. Nothing is stored per client, so nothing can be filled up.
+//! A cookie proves that its bearer receives at its address: HMAC over the address, the hash of the `Hello` that it
+//! answers and the suite, by a key that belongs to an epoch. Epochs are as long as the lifetime; a cookie counts in its
+//! own epoch and the next one. Nothing is stored per client, so nothing can be filled up.
 
 use super::hello::{Hello, HelloError};
 use super::keys::{RetryTrace, hello_digest};

@@ -38,11 +38,17 @@ pub fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Early secret and binder key of a pre-shared key.
+/// HKDF-Extract with SHA-256.
+pub fn extract(salt: &[u8], secret: &[u8]) -> [u8; 32] {
+    Hkdf::<Sha256>::extract(Some(salt), secret).0.into()
+}
+
+/// Binder key of a pre-shared key.
 pub fn binder_key(psk: &[u8]) -> [u8; 32] {
-    let (_, early) = Hkdf::<Sha256>::extract(Some(b"citadel/1 psk"), psk);
     let mut key = [0; 32];
-    early.expand(b"citadel/1 psk binder", &mut key).expect("fewer bytes than 255 blocks");
+    Hkdf::<Sha256>::new(Some(b"citadel/1 psk"), psk)
+        .expand(b"citadel/1 psk binder", &mut key)
+        .expect("fewer bytes than 255 blocks");
     key
 }
 

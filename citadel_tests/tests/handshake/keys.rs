@@ -1,9 +1,13 @@
 //! The transcript chain and the keys, computed again from the flights with other crates and the constants written anew.
 
 use crate::setup::{CLIENT, SERVER, Setup};
-use citadel_crypt::handshake::{ClientProof, HelloReply, ServerProof};
-use citadel_tests::tamper::recompute::{FlightSeal, binder_key, expand, mac, transcript};
+use citadel_crypt::handshake::{ClientProof, HelloGuard, HelloReply, ServerProof, Trust};
+use citadel_crypt::identity::Identity;
+use citadel_crypt::suite::{CryptoProvider, Suite};
+use citadel_tests::seeded::SeededProvider;
+use citadel_tests::tamper::recompute::{FlightSeal, binder_key, expand, extract, mac, transcript};
 use rstest::rstest;
+use std::sync::Arc;
 
 fn open(hs: &[u8; 32], label: &str, th1: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Vec<u8> {
     FlightSeal::new(hs, label, th1).open(aad, sealed).unwrap()
@@ -15,8 +19,8 @@ fn the_chain_is_the_one_of_the_document(
     #[values(false, true)] psk: bool,
 ) {
     let mut setup = Setup { under_load: retry, ..Setup::default() };
-    setup.client.common.suites = vec![citadel_crypt::suite::Suite::DEFAULT];
-    setup.server.common.suites = vec![citadel_crypt::suite::Suite::DEFAULT];
+    setup.client.common.suites = vec![Suite::DEFAULT];
+    setup.server.common.suites = vec![Suite::DEFAULT];
     if psk {
         setup = setup.with_psk(&[9; 32], &[9; 32]);
     }
@@ -75,3 +79,62 @@ fn two_sessions_share_nothing() {
     assert_ne!(one.instance, two.instance);
     assert_ne!(one.initial.hs.expose(), two.initial.hs.expose());
 }
+
+/// A client of the seeded provider against a native server; its twin draws the same keys again.
+#[rstest]
+fn the_secret_is_of_both_halves_and_the_pre_shared_key(#[values(false, true)] psk: bool) {
+    let mut setup = Setup::default();
+    if psk {
+        setup = setup.with_psk(&[9; 32], &[9; 32]);
+    }
+    setup.client.common.provider = Arc::new(SeededProvider::new(7));
+    setup.client.common.suites = vec![Suite::DEFAULT];
+    let ends = setup.run();
+    let reply = HelloReply::parse(&ends.flights[1].1).unwrap();
+    let (client, _) = ends.unwrap();
+
+    let twin = SeededProvider::new(7);
+    twin.random(&mut [0; 32]).unwrap();
+    let (dh, _) = twin.dh_generate().unwrap();
+    let (kem, _) = twin.kem_generate(Suite::DEFAULT.kem).unwrap();
+    let secrets =
+        [*kem.decapsulate(&reply.ciphertext).unwrap().expose(), *dh.agree(&reply.share).unwrap().expose()];
+    let key: &[u8] = if psk { &[9; 32] } else { &[0; 32] };
+    let early = extract(b"citadel/1 psk", key);
+    assert_eq!(*client.initial.hs.expose(), extract(&early, secrets.as_flattened()));
+}
+
+/// Frozen: all flights and the secrets of a handshake of two seeded providers. A change here is a change of the protocol.
+#[test]
+fn a_frozen_handshake_stays_as_it_is() {
+    let mut setup = Setup { under_load: true, ..Setup::default() }.with_psk(&[9; 32], &[9; 32]);
+    let [client, server] = [11, 12].map(|seed| {
+        let provider = Arc::new(SeededProvider::new(seed));
+        let identity = Arc::new(Identity::generate_with(&*provider).unwrap());
+        (provider, identity)
+    });
+    setup.client.trust = Trust::Peer(server.1.peer_id());
+    setup.server.guard = Arc::new(HelloGuard::new(&*server.0).unwrap());
+    for (common, (provider, identity)) in
+        [(&mut setup.client.common, client), (&mut setup.server.common, server)]
+    {
+        common.provider = provider;
+        common.identity = identity;
+        common.suites = vec![Suite::DEFAULT];
+    }
+    let ends = setup.run();
+    let flights: Vec<&[u8]> = ends.flights.iter().map(|(_, flight)| &flight[..]).collect();
+    let hash = transcript(&flights);
+    let (client, _) = ends.unwrap();
+    let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let frozen = [hash, *client.initial.hs.expose(), client.initial.th0, client.session_id].map(hex);
+    assert_eq!(frozen, FROZEN);
+}
+
+/// Hash of the flights, hs, th0, session id.
+const FROZEN: [&str; 4] = [
+    "2c5a3cf2a1cb2a483ac737cb2ff4202be5db59dceab93ec9707d729232980ede",
+    "595a69ad383f9fd6ae7da63849c996a626438f1cfe559af12888b50049dd8086",
+    "e67b854f2615577f85bcbf8fba22a69d277e6e57b2b3492794c7f1bdad5e4018",
+    "66498bbaf7b5df6cd03da102c6122bd3999dce8859cb7455bc432eb1aadd54f5",
+];

@@ -1,13 +1,15 @@
 //! What is negotiated in the clear: swapped, stripped, weakened. A change that a parser cannot see the transcript does.
 
-use citadel_crypt::SecrecyMode;
 use citadel_crypt::handshake::{
-    AppProtocol, FlightKind, HandshakeError, Hello, HelloReply, Limits, PskHint, RefusalCode, Retry,
-    SessionKind,
+    AppProtocol, ClientConfig, FlightKind, HandshakeConfig, HandshakeError, Hello, HelloReply, Limits,
+    PskHint, RefusalCode, Retry, ServerConfig, SessionKind, Trust,
 };
-use citadel_crypt::suite::Suite;
-use citadel_tests::tamper::{Cast, Scene};
+use citadel_crypt::identity::Identity;
+use citadel_crypt::suite::{Native, Suite};
+use citadel_crypt::{SecrecyMode, Timestamp};
+use citadel_tests::tamper::{Cast, Pair, Scene};
 use rstest::rstest;
+use std::sync::Arc;
 
 const PLAIN: Cast = Cast { suite: Suite::DEFAULT, psk: false, retry: false };
 const KEYED: Cast = Cast { suite: Suite::DEFAULT, psk: true, retry: true };
@@ -130,4 +132,51 @@ fn a_changed_retry_shows() {
     cookie[40] ^= 1;
     let ends = scene.judge(1, &Retry { cookie, ..retry }.encode()).unwrap();
     assert_eq!(ends.server_error(), Some(HandshakeError::Rejected(RefusalCode::COOKIE)));
+}
+
+/// Plays a handshake whose reply is changed on the way, and says what the client makes of it.
+fn client_hears(client: HandshakeConfig, retry: bool, change: fn(&mut HelloReply)) -> Option<HandshakeError> {
+    let identity = Arc::new(Identity::generate());
+    let mut server = HandshakeConfig::new(Arc::new(Native), Arc::clone(&identity), SessionKind::C2S);
+    server.suites = Suite::all().to_vec();
+    let server = Arc::new(ServerConfig::new(server).unwrap());
+    let client = ClientConfig::new(client, Trust::Peer(identity.peer_id()));
+    let pair = Pair::new(client, &server, b"", retry, Timestamp::ZERO).unwrap();
+    let ends = pair.run_over(&mut |_, _, flight| match HelloReply::parse(&flight) {
+        Ok(mut reply) => {
+            change(&mut reply);
+            vec![reply.encode()]
+        }
+        Err(_) => vec![flight],
+    });
+    assert!(!ends.both_established());
+    ends.client_error()
+}
+
+fn client_of(suites: &[u16]) -> HandshakeConfig {
+    let mut client = HandshakeConfig::new(Arc::new(Native), Arc::new(Identity::generate()), SessionKind::C2S);
+    client.suites = suites.iter().map(|id| Suite::from_id(*id).unwrap()).collect();
+    client
+}
+
+#[test]
+fn a_mode_weaker_than_asked_for_is_not_taken() {
+    let client = HandshakeConfig { mode: SecrecyMode::Perfect, ..client_of(&[0x0101]) };
+    assert_eq!(client_hears(client, false, |reply| reply.mode = SecrecyMode::BestEffort), NOT_OFFERED);
+}
+
+#[test]
+fn a_suite_whose_kem_key_was_not_sent_is_not_taken() {
+    let change = |reply: &mut HelloReply| {
+        reply.suite = 0x0201;
+        reply.ciphertext.resize(1568, 0);
+    };
+    assert_eq!(client_hears(client_of(&[0x0101, 0x0201]), false, change), NOT_OFFERED);
+}
+
+#[test]
+fn after_a_retry_no_other_suite_than_the_named_one_is_taken() {
+    let change: fn(&mut HelloReply) = |reply| reply.suite = 0x0102;
+    assert_eq!(client_hears(client_of(&[0x0101, 0x0102]), true, change), NOT_OFFERED);
+    assert_eq!(client_hears(client_of(&[0x0101, 0x0102]), false, change), UNPROVEN);
 }

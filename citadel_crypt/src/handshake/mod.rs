@@ -2,20 +2,22 @@
 //!
 //! Owns: the four flights and `Retry`, negotiation, the transcript chain, flight and MAC keys, the policy on who the
 //! peer may be, cookies, the handshake deadline. Never: framing and sockets (a flight is one byte string; its length
-//! prefix is the caller's), accounts (they are requests to come), record keys (they are derived from [`Established`]).
+//! prefix is the caller's), accounts (they are requests to come), record keys (they start from [`Established`]).
 //!
 //! Construction: SIGMA-I with MACs (Krawczyk, "SIGMA: the 'SIGn-and-MAc' approach to authenticated Diffie-Hellman",
-//! CRYPTO 2003) over a hybrid key agreement. Each side signs the transcript and MACs its identity; the initiator's identity is
-//! sent last and encrypted, so only a server that proved itself *and* passed the client's policy sees it. The hybrid secret is
-//! `Extract(early, ss_mlkem ‖ ss_x25519)`: a dual-PRF combiner with both shares, the KEM key and the ciphertext in the
-//! transcript, so that it stands while either half does (R-CRY-1). `docs/protocol/handshake.md` has the bytes.
+//! CRYPTO 2003) over a hybrid key agreement. Each side signs the transcript and MACs its identity; the initiator's
+//! identity is sent last and encrypted, so only a server that proved itself *and* passed the client's policy sees it.
+//! The hybrid secret is `Extract(early, ss_mlkem ‖ ss_x25519)`: a dual-PRF combiner with both shares, the KEM key and
+//! the ciphertext in the transcript, so that it stands while either half does (R-CRY-1). The bytes, the rules and what
+//! an attacker sees are in `docs/protocol/handshake.md`.
 //!
 //! Invariants: one contract for both ends ([`ClientHandshake`], [`ServerHandshake`]: `handle`, `poll_output`,
 //! `poll_timeout`, R-CORE-2). Every failure is final and typed: a flight that does not hold ends the attempt, because on
-//! an ordered path nothing after it could be right and a new attempt costs a new connection only. The one exception is a repeat, byte
-//! for byte, of the flight that was accepted last: it is ignored and changes nothing. An answer that came before keys exist
-//! (`Retry`, `Refusal`) is believed only so far as it can end this attempt or cost it one round trip; nothing
-//! falls back because of it. Bytes from before authentication are parsed by hand, every length capped, no byte left over.
+//! an ordered path nothing after it could be right and a new attempt costs a new connection only. The one exception is
+//! a repeat, byte for byte, of the flight that was accepted last: it is ignored and changes nothing. An answer from
+//! before keys exist (`Retry`, `Refusal`) is believed only so far as it can end this attempt or cost it one round trip;
+//! nothing falls back because of it. Bytes from before authentication are parsed by hand, every length capped, no byte
+//! left over.
 
 mod client;
 mod codec;

@@ -68,7 +68,8 @@ impl fmt::Debug for Psk {
 pub struct PskTooShort;
 
 /// Turns `fallback`, a random secret, into the early secret of the key that `hint` names; leaves it as it is when
-/// there is none. Takes the same time either way, so that the answer to a wrong binder does not tell whether the hint is known.
+/// there is none. Takes the same time either way, so that the answer to a wrong binder does not tell whether the hint
+/// is known.
 pub(super) fn select(list: &[Psk], hint: PskHint, fallback: &mut Secret<32>) {
     for psk in list {
         let found = psk.hint.0.ct_eq(&hint.0);

@@ -3,6 +3,7 @@
 pub mod explorer;
 pub mod fuzz_entries;
 pub mod measure;
+pub mod rekey_world;
 pub mod seeded;
 pub mod sources;
 pub mod tamper;

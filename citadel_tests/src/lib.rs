@@ -1,7 +1,9 @@
 //! What the workspace is proven with: stand-ins, explorer, models and helpers of the test matrices. Ships nothing.
 
+pub mod cancel;
 pub mod explorer;
 pub mod fuzz_entries;
+pub mod manager_world;
 pub mod measure;
 pub mod rekey_world;
 pub mod seeded;

@@ -70,13 +70,13 @@ struct Endpoint {
 
 impl Endpoint {
     fn new() -> Arc<Self> {
-        Arc::new(Self { keys: Snapshot::new(0), waits: Arc::new(Completion::new(2)) })
+        Arc::new(Self { keys: Snapshot::new(Arc::new(0)), waits: Arc::new(Completion::new(2)) })
     }
 
     /// What the driver does at a commit, in its order.
     fn commit(&self, version: Version) {
         let earliest = Version(version.0.saturating_sub(1));
-        self.keys.publish(version.0, earliest);
+        self.keys.publish(Arc::new(version.0), earliest);
         self.waits.commit(outcome(version));
     }
 

@@ -120,9 +120,11 @@ impl<E: Clone> Completion<E> {
         std::mem::take(&mut board.asked)
     }
 
-    /// Everyone who asked until now is served by the first commit of `version` or above.
+    /// Everyone who asked until now is served by the first commit of `version` or above, also who asked since
+    /// the driver's look: the round is not committed, so it is a new one for them too.
     pub(crate) fn promise(&self, version: Version) {
         let mut board = self.board.lock();
+        board.asked = false;
         for slot in board.waits.values_mut() {
             if matches!(slot.stage, Stage::Asked) {
                 slot.stage = Stage::Waiting(version);
@@ -132,7 +134,10 @@ impl<E: Clone> Completion<E> {
 
     /// Everyone who asked and was promised nothing yet fails with `error`.
     pub(crate) fn refuse(&self, error: &E) {
-        self.change(|board| board.settle(|stage| matches!(stage, Stage::Asked), &Err(error.clone())));
+        self.change(|board| {
+            board.asked = false;
+            board.settle(|stage| matches!(stage, Stage::Asked), &Err(error.clone()))
+        });
     }
 
     /// Everyone who was promised a version that is not committed fails with `error`.

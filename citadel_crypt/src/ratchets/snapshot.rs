@@ -46,8 +46,7 @@ pub(crate) struct Snapshot<K> {
 
 impl<K> Snapshot<K> {
     /// The window of a new session: version 0 alone.
-    pub(crate) fn new(first: K) -> Self {
-        let first = Arc::new(first);
+    pub(crate) fn new(first: Arc<K>) -> Self {
         let live = vec![Arc::clone(&first)];
         let window = Window { latest: Version(0), earliest: Version(0), first, live };
         Self { current: ArcSwap::new(Arc::new(window)) }
@@ -59,10 +58,10 @@ impl<K> Snapshot<K> {
     }
 
     /// Publishes the entry of the version after the latest; versions below `earliest` leave.
-    pub(crate) fn publish(&self, entry: K, earliest: Version) {
+    pub(crate) fn publish(&self, entry: Arc<K>, earliest: Version) {
         let now = self.load();
         let mut live = now.kept(earliest);
-        live.push(Arc::new(entry));
+        live.push(entry);
         self.store(&now, now.latest.next(), earliest, live);
     }
 

@@ -104,7 +104,36 @@ pub enum Lifecycle {
     Closed(Fatal),
 }
 
+impl Phase {
+    /// The round at hand.
+    pub fn round(&self) -> Option<RoundId> {
+        match *self {
+            Self::Idle { .. } => None,
+            Self::Offered { round, .. }
+            | Self::Confirming { round, .. }
+            | Self::Answered { round, .. }
+            | Self::Withdrawing { round, .. } => Some(round),
+        }
+    }
+
+    /// The state's name, for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Idle { .. } => "Idle",
+            Self::Offered { .. } => "Offered",
+            Self::Confirming { .. } => "Confirming",
+            Self::Answered { .. } => "Answered",
+            Self::Withdrawing { .. } => "Withdrawing",
+        }
+    }
+}
+
 impl<P: KeyAgreement> RekeyMachine<P> {
+    /// Where the round at hand stands.
+    pub fn phase(&self) -> Phase {
+        self.state.phase()
+    }
+
     /// The picture of this moment; for tests, logs and observers, never for decisions of a driver.
     pub fn view(&self) -> View {
         View {

@@ -8,13 +8,18 @@ use std::time::Instant;
 
 const ANY: Network = Network::AnyOrder;
 
-const SCENARIOS: [Scenario; 6] = [
-    Scenario::new("3 triggers, 1 withdrawal a side, any order", 3, 1, ANY),
-    Scenario::new("3 triggers, 1 withdrawal a side, any order", 3, 1, ANY).with_window(2),
-    Scenario::new("2 triggers, 1 withdrawal a side, halts, any order", 2, 1, ANY).with_halts(),
-    Scenario::new("2 triggers, 1 withdrawal a side, data, any order", 2, 1, ANY).with_data(1),
-    Scenario::new("3 triggers, 3 withdrawals a side, ordered", 3, 3, Network::Ordered),
-    Scenario::new("3 triggers, 2 withdrawals a side, two losses", 3, 2, Network::OrderedWithLoss(2)),
+const SCENARIOS: [Scenario; 8] = [
+    Scenario::new("(3 triggers, 1 withdrawal), any order", 3, 1, ANY).with_window(2),
+    Scenario::new("(2 triggers, 2 withdrawals), any order", 2, 2, ANY),
+    Scenario::new("(2 triggers, 1 withdrawal, halts), any order", 2, 1, ANY).with_window(2).with_halts(),
+    Scenario::new("(2 triggers, 1 withdrawal, data), any order", 2, 1, ANY).with_window(2).with_data(1),
+    Scenario::new("(1 trigger, 1 withdrawal, signed), any order", 1, 1, ANY).with_signed_rounds(1),
+    Scenario::new("(3 triggers, 3 withdrawals), reliable", 3, 3, Network::Ordered),
+    Scenario::new("(2 triggers, 1 withdrawal, halt, data, signed), reliable", 2, 1, Network::Ordered)
+        .with_halts()
+        .with_data(1)
+        .with_signed_rounds(1),
+    Scenario::new("(3 triggers, 2 withdrawals), two losses", 3, 2, Network::OrderedWithLoss(2)),
 ];
 
 fn main() -> ExitCode {

@@ -9,6 +9,7 @@
 //! | 2 triggers, 1 withdrawal, one dropped round | queues; once a queue, both or one message of a round is lost |
 //! | 2 triggers, halt of either side | any order |
 //! | 1 trigger, 1 withdrawal, data as implicit finish and acknowledgement | any order, data without limit |
+//! | 2 triggers, every second round signed | any order, and reliable with 1 withdrawal |
 //! | timers removed | reliable queues: 2 triggers, 2 withdrawals, and 2, 1 with a halt and a data record |
 //!
 //! In the any-order networks every loss is in the model already, so the dropped round is explored where loss is
@@ -72,4 +73,13 @@ fn reliable_paths_without_timers() {
         Scenario::new("(2 triggers, 1 withdrawal, halt, data), reliable, no timers", 2, 1, RELIABLE);
     exhaust(scenario.with_halts().with_data(1), 800_000);
     exhaust(scenario.with_halts().with_data(1).with_window(2), 800_000);
+}
+
+#[test]
+fn signed_rounds_that_start_by_themselves() {
+    let scenario = Scenario::new("(2 triggers, every second round signed), any order", 2, 0, ANY);
+    exhaust(scenario.with_signed_rounds(1), 150_000);
+    let scenario =
+        Scenario::new("(2 triggers, 1 withdrawal, every second round signed), reliable", 2, 1, RELIABLE);
+    exhaust(scenario.with_signed_rounds(1), 50_000);
 }

@@ -4,7 +4,7 @@ use super::agreement::{Committed, Facts, StandIn, secrets_alive};
 use super::packet::Packet;
 use super::scenario::{Network, Scenario};
 use crate::rekey::{
-    Lifecycle, Phase, RekeyConfig, RekeyMachine, Side, Timestamp, Timing, TokenBucket, Version, View,
+    Lifecycle, Phase, Reauth, RekeyConfig, RekeyMachine, Side, Timestamp, Timing, TokenBucket, Version, View,
 };
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ impl End {
             window: scenario.window,
             reliable_path: false,
             timing: Timing { min_drain: DRAIN, max_drain: DRAIN, ..Timing::ZERO },
-            reauth: None,
+            reauth: scenario.unsigned_rounds.map(|rounds| Reauth { interval: Duration::MAX, rounds }),
             replacement: unlimited,
             signed_replacement: unlimited,
         };

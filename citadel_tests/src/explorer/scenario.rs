@@ -25,6 +25,8 @@ pub struct Scenario {
     pub halts: bool,
     /// Data records; with [`Network::AnyOrder`] the first stands for all of its version.
     pub data: u8,
+    /// The most unsigned rounds between signed ones; `None` where rounds are never signed.
+    pub unsigned_rounds: Option<u64>,
     /// How messages travel.
     pub network: Network,
     /// W of both ends.
@@ -36,7 +38,17 @@ pub struct Scenario {
 impl Scenario {
     /// Triggers and withdrawals a side, nothing else.
     pub const fn new(name: &'static str, triggers: u8, withdrawals: u8, network: Network) -> Self {
-        Self { name, triggers, withdrawals, halts: false, data: 0, network, window: 4, limit: usize::MAX }
+        Self {
+            name,
+            triggers,
+            withdrawals,
+            halts: false,
+            data: 0,
+            unsigned_rounds: None,
+            network,
+            window: 4,
+            limit: usize::MAX,
+        }
     }
 
     /// The same with either side able to halt.
@@ -48,6 +60,12 @@ impl Scenario {
     /// The same with `data` records a side.
     pub const fn with_data(mut self, data: u8) -> Self {
         self.data = data;
+        self
+    }
+
+    /// The same with a signed round due, and started by itself, after each `rounds` unsigned ones.
+    pub const fn with_signed_rounds(mut self, rounds: u64) -> Self {
+        self.unsigned_rounds = Some(rounds);
         self
     }
 

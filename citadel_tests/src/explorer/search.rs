@@ -143,6 +143,9 @@ impl<'a> Search<'a> {
         let step = self.table.step(side, end, act).map_err(|breach| Found { by: Some(by), breach })?;
         let Step::To { end: next, sent } = step else { return Ok(false) };
         self.edges += 1;
+        if self.scenario.network == Network::AnyOrder && next == end && sent == 0 {
+            return Ok(true);
+        }
         let mut after = state;
         after.ends[side] = next;
         after.flight[side] = self.networks.add(&self.table, state.flight[side], sent);

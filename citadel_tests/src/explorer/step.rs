@@ -238,10 +238,11 @@ fn check_secrets(end: &End, view: &View) -> Result<(), Breach> {
     Ok(())
 }
 
-/// I10: whoever waits for the peer has an armed timer.
+/// I10: whoever waits for the peer has an armed timer; with no time between, it is due.
 fn check_timer(end: &End, view: &View) -> Result<(), Breach> {
     let waits = !matches!(view.phase, Phase::Idle { .. }) && view.lifecycle != Lifecycle::Halted;
-    if waits && end.machine.poll_timeout().is_none() {
+    let armed = end.machine.poll_timeout().is_some_and(|(when, _)| when <= end.now);
+    if waits && !armed {
         return breach("I10: no timer is armed");
     }
     Ok(())

@@ -25,6 +25,7 @@ fn main() -> std::process::ExitCode {
         Scenario::new("1 trigger, 1 withdrawal, reliable", 1, 1, Network::Ordered),
         Scenario::new("1 trigger, 1 withdrawal, any order", 1, 1, any).with_window(2),
         Scenario::new("1 trigger, halts, data, any order", 1, 0, any).with_halts().with_data(1),
+        Scenario::new("1 trigger, every second round signed, any order", 1, 0, any).with_signed_rounds(1),
         Scenario::new("2 triggers, 1 withdrawal, reliable", 2, 1, Network::Ordered).with_window(2),
         Scenario::new("2 triggers, any order", 2, 0, any).with_window(2),
         Scenario::new("2 triggers, 1 withdrawal, one loss", 2, 1, Network::OrderedWithLoss(1)).with_window(2),

@@ -183,6 +183,14 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             new: "Self::Answered(_) => None,",
         }],
     ),
+    dies(
+        "signed round put off",
+        &[Change {
+            file: "offers.rs",
+            old: "let signed = self.reauth.is_due(self.now);",
+            new: "let signed = false;",
+        }],
+    ),
     survives(
         "no NACK",
         &[NO_NACK],

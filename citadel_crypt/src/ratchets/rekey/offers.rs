@@ -137,7 +137,8 @@ impl<P: KeyAgreement> RekeyMachine<P> {
         }
     }
 
-    /// The first answer for a version is free; one that replaces it costs a token.
+    /// The first answer for a version is free; one that replaces it costs a token, a signed one from the scarcer
+    /// bucket unless a signed round is due anyway.
     fn pay_for(&mut self, held: &HeldOffer<P>) -> bool {
         if self.answered != Some(held.round.version) {
             return true;

@@ -3,6 +3,9 @@
 use super::{Timestamp, Timing};
 use core::time::Duration;
 
+/// Past any round trip and any sensible pace; keeps arithmetic on a careless configuration from overflowing.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Round trip time, smoothed as in RFC 6298.
 #[derive(Clone, Default, Debug)]
 pub(super) struct RttEstimate {
@@ -13,7 +16,7 @@ pub(super) struct RttEstimate {
 impl RttEstimate {
     /// Takes a sample. One above the longest pace is cut there: a suspended host is no round trip.
     pub(super) fn sample(&mut self, rtt: Duration, timing: &Timing) {
-        let rtt = rtt.min(timing.max_backoff);
+        let rtt = rtt.min(timing.max_backoff).min(LONGEST);
         self.smoothed = Some(match self.smoothed {
             None => (rtt, rtt / 2),
             Some((srtt, var)) => ((srtt * 7 + rtt) / 8, (var * 3 + srtt.abs_diff(rtt)) / 4),
@@ -33,12 +36,12 @@ impl RttEstimate {
 
     /// The timer of one who only answers, and of everyone on a path that is reliable while it lives.
     pub(super) fn slow(&self, timing: &Timing) -> Duration {
-        (self.fast(timing) * 4).max(timing.slow_min)
+        self.fast(timing).saturating_mul(4).max(timing.slow_min)
     }
 
     /// How long receive keys of the version before stay after the first record under the new one.
     pub(super) fn drain(&self, timing: &Timing) -> Duration {
-        (self.fast(timing) * 3).max(timing.min_drain).min(timing.max_drain)
+        self.fast(timing).saturating_mul(3).max(timing.min_drain).min(timing.max_drain)
     }
 }
 
@@ -64,7 +67,7 @@ impl Retry {
 
     /// The timer fired and the message goes out again: the pace doubles. True when it thereby reached the longest.
     pub(super) fn back_off(&mut self, now: Timestamp, longest: Duration, jitter: u32) -> bool {
-        let pace = (self.pace * 2).min(longest).max(self.pace);
+        let pace = self.pace.saturating_mul(2).min(longest).max(self.pace);
         let stalled = self.pace < longest && pace >= longest;
         *self = Self { deadline: now + stretched(pace, jitter), pace, sent_at: now, repeated: true };
         stalled
@@ -89,5 +92,6 @@ impl Retry {
 
 /// `pace` and up to a quarter more, so that two ends never repeat in step.
 fn stretched(pace: Duration, jitter: u32) -> Duration {
-    pace + pace.mul_f64(f64::from(jitter) / f64::from(u32::MAX) / 4.0)
+    let quarter = pace.min(LONGEST) / 4;
+    pace.saturating_add(quarter.mul_f64(f64::from(jitter) / f64::from(u32::MAX)))
 }

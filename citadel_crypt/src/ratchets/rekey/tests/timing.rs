@@ -153,3 +153,28 @@ fn the_winner_repeats_its_offer_at_most_once_per_round_trip() {
     assert_eq!(line(me.take(losing.clone()), &me), "ignored LostTie > Offered AliceToBob");
     assert_eq!(line(me.take(losing), &me), "ignored LostTie > Offered");
 }
+
+#[test]
+fn no_configured_duration_is_too_long_for_the_arithmetic() {
+    let forever = Duration::MAX;
+    let timing = Timing {
+        initial: forever,
+        min: forever,
+        max: forever,
+        max_backoff: forever,
+        slow_min: forever,
+        min_drain: forever,
+        max_drain: forever,
+    };
+    let of = |side, seed| {
+        let provider = Arithmetic { jitter: u32::MAX, ..Arithmetic::new(seed) };
+        End::with(RekeyConfig { timing, ..config(side) }, provider)
+    };
+    let (mut me, mut peer) = (of(ME, 1), of(ME.peer(), 1000));
+    for _ in 0..3 {
+        me.step(Input::RttSample(forever));
+        round(&mut me, &mut peer);
+        me.now = Timestamp::from_nanos(u64::MAX);
+        me.step(Input::Timeout);
+    }
+}

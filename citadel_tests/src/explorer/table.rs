@@ -31,9 +31,10 @@ pub(super) enum Step {
     To { end: u32, sent: u32 },
 }
 
+/// Short lists of packet numbers, each kept once.
 #[derive(Default)]
 pub(super) struct Lists {
-    pub(super) all: Vec<Box<[u16]>>,
+    all: Vec<Box<[u16]>>,
     index: FastMap<Box<[u16]>, u32>,
 }
 
@@ -111,7 +112,7 @@ impl Table {
         &self.sides[sender].packets[packet as usize]
     }
 
-    /// Numbers of ends, packets and runs of a real machine, for the report.
+    /// How many ends and packets there are, for the report.
     pub(super) fn sizes(&self) -> (usize, usize) {
         let ends = self.sides.iter().map(|side| side.ends.len()).sum();
         (ends, self.sides.iter().map(|side| side.packets.len()).sum())

@@ -69,7 +69,7 @@ impl Pace {
 
     /// When a round is due by the clock, as far as is known now. Never while one is under way.
     pub(crate) fn deadline(&self, phase: &Phase) -> Option<Timestamp> {
-        if self.halted || !matches!(phase, Phase::Idle { .. }) {
+        if self.halted || !matches!(phase, Phase::Idle { held: None }) {
             return None;
         }
         let aged = self.since + self.max_age;
@@ -159,6 +159,17 @@ mod tests {
         assert!(pace.is_awaited(&Phase::Confirming { round, truncate: None }));
         pace.halt();
         assert!(!pace.is_awaited(&IDLE) && !pace.may_speak());
+    }
+
+    // A deadline that has passed would be the driver's next one again and again.
+    #[test]
+    fn fix_nothing_is_due_while_the_peers_offer_waits_for_a_token() {
+        let mut pace = pace(MODE, Side::Responder);
+        (0..64).for_each(|_| pace.on_sent());
+        let round = RoundId { version: Version(1), side: Side::Responder, attempt: Attempt(1) };
+        let waiting = Phase::Idle { held: Some(round) };
+        assert_eq!(pace.deadline(&waiting), None);
+        assert!(!pace.is_due(&waiting, at(1_000)));
     }
 
     #[test]

@@ -23,6 +23,7 @@ impl<P: KeyAgreement> RekeyMachine<P> {
     /// What a step leaves undone: a held offer is answered, a wanted round offered, a halt completed.
     /// Runs last in every step, so that it sees all that the input said.
     pub(super) fn settle(&mut self) {
+        self.yield_to_held();
         if !self.state.is_idle() {
             return;
         }
@@ -34,6 +35,21 @@ impl<P: KeyAgreement> RekeyMachine<P> {
                 self.outputs.push_back(Output::Halted);
             }
             Lifecycle::Halted | Lifecycle::Closed(_) => {}
+        }
+    }
+
+    /// Gives up the own round for an offer that wins against it, once that can be answered.
+    fn yield_to_held(&mut self) {
+        let yields = match &self.state {
+            State::Offered(Offered { round, held: Some(held), .. }) if self.is_payable(held) => Some(*round),
+            _ => None,
+        };
+        if let Some(own) = yields {
+            let held = self.state.held_mut().and_then(Option::take);
+            self.state = State::Idle(Idle { held });
+            self.stats.cancelled += 1;
+            self.outputs
+                .push_back(Output::Event(Event::Cancelled { round: own, reason: CancelCause::Yielded }));
         }
     }
 
@@ -62,7 +78,7 @@ impl<P: KeyAgreement> RekeyMachine<P> {
         match self.provider.offer(round, signed) {
             Ok((secret, offer)) => {
                 let retry = self.owner_retry();
-                self.state = State::Offered(Offered { round, signed, secret, offer, retry });
+                self.state = State::Offered(Offered { round, signed, secret, offer, held: None, retry });
                 self.send_state();
                 self.stats.offered += 1;
                 self.outputs.push_back(Output::Event(Event::Started { round, role: Role::Leader }));
@@ -78,22 +94,15 @@ impl<P: KeyAgreement> RekeyMachine<P> {
         if round.attempt <= self.peer_floor.get() {
             return Verdict::Ignored(Ignored::Stale);
         }
-        let yields = match &self.state {
+        match &self.state {
             State::Answered(answered) if answered.round == round => {
                 self.repeat_state();
                 return Verdict::Done;
             }
             _ if self.lifecycle != Lifecycle::Running => return Verdict::Ignored(Ignored::Halting),
             State::Offered(_) if self.config.side.is_winner(round.version) => return self.insist(),
-            State::Offered(offered) => Some(offered.round),
             // A record under the version being confirmed has ended Confirming, and a newer attempt Answered.
-            State::Idle(_) | State::Withdrawing(_) | State::Confirming(_) | State::Answered(_) => None,
-        };
-        if let Some(own) = yields {
-            self.state = State::IDLE;
-            self.stats.cancelled += 1;
-            self.outputs
-                .push_back(Output::Event(Event::Cancelled { round: own, reason: CancelCause::Yielded }));
+            _ => {}
         }
         self.hold_offer(HeldOffer { round, signed, offer })
     }
@@ -151,13 +160,25 @@ impl<P: KeyAgreement> RekeyMachine<P> {
         }
     }
 
+    /// Whether [`pay_for`](Self::pay_for) would succeed.
+    fn is_payable(&self, held: &HeldOffer<P>) -> bool {
+        self.answered != Some(held.round.version) || self.ready_at(held) <= self.now
+    }
+
+    fn ready_at(&self, held: &HeldOffer<P>) -> Timestamp {
+        if held.signed && !self.reauth.is_due(self.now) {
+            self.signed_tokens.ready_at(self.now)
+        } else {
+            self.tokens.ready_at(self.now)
+        }
+    }
+
     /// When the held offer can be paid for.
     pub(super) fn token_at(&self) -> Option<Timestamp> {
         match &self.state {
-            State::Idle(Idle { held: Some(held) }) if held.signed && !self.reauth.is_due(self.now) => {
-                Some(self.signed_tokens.ready_at(self.now))
+            State::Idle(Idle { held: Some(held) }) | State::Offered(Offered { held: Some(held), .. }) => {
+                Some(self.ready_at(held))
             }
-            State::Idle(Idle { held: Some(_) }) => Some(self.tokens.ready_at(self.now)),
             _ => None,
         }
     }

@@ -44,6 +44,9 @@ pub(super) struct Offered<P: KeyAgreement> {
     pub(super) signed: bool,
     pub(super) secret: P::Secret,
     pub(super) offer: P::Offer,
+    /// The newest offer of the peer that wins against this one but waits for a token. Until it comes the own
+    /// round stays: else a peer could have us make a new one with every offer that it cancels again.
+    pub(super) held: Option<HeldOffer<P>>,
     pub(super) retry: Retry,
 }
 
@@ -155,8 +158,9 @@ impl<P: KeyAgreement> State<P> {
     pub(super) fn held_mut(&mut self) -> Option<&mut Option<HeldOffer<P>>> {
         match self {
             Self::Idle(idle) => Some(&mut idle.held),
+            Self::Offered(o) => Some(&mut o.held),
             Self::Withdrawing(w) => Some(&mut w.held),
-            Self::Offered(_) | Self::Confirming(_) | Self::Answered(_) => None,
+            Self::Confirming(_) | Self::Answered(_) => None,
         }
     }
 
@@ -190,6 +194,7 @@ where
                 signed: o.signed,
                 secret: o.secret.clone(),
                 offer: o.offer.clone(),
+                held: o.held.clone(),
                 retry: o.retry.clone(),
             }),
             Self::Confirming(c) => Self::Confirming(Confirming {

@@ -32,6 +32,8 @@ pub struct View {
     pub draining: Vec<Version>,
     /// The version last answered and not committed: replacing its round costs a token.
     pub answered: Option<Version>,
+    /// The peer's offer that the own one yields to as soon as there is a token.
+    pub yields_to: Option<RoundId>,
     /// Whether the next own round must be signed.
     pub signed_due: bool,
     /// Rounds since the last signed one; 0 where rounds are never signed.
@@ -149,6 +151,10 @@ impl<P: KeyAgreement> RekeyMachine<P> {
             outcomes: self.outcomes.iter().copied().collect(),
             draining: self.drains.iter().map(|d| d.stays).collect(),
             answered: self.answered,
+            yields_to: match &self.state {
+                State::Offered(o) => o.held.as_ref().map(|h| h.round),
+                _ => None,
+            },
             signed_due: self.reauth.is_due(self.now),
             unsigned_rounds: self.reauth.unsigned_rounds(),
             round_secrets: u8::from(matches!(self.state, State::Offered(_) | State::Answered(_))),

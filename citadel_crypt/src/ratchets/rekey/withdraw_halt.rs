@@ -46,7 +46,8 @@ impl<P: KeyAgreement> RekeyMachine<P> {
         if let State::Offered(offered) = self.take_state() {
             let round = offered.round;
             let retry = self.owner_retry();
-            self.state = State::Withdrawing(Withdrawing { round, reason, held: None, retry });
+            let held = offered.held.filter(|_| self.lifecycle == Lifecycle::Running);
+            self.state = State::Withdrawing(Withdrawing { round, reason, held, retry });
             self.send_state();
             self.stats.cancelled += 1;
             self.outputs

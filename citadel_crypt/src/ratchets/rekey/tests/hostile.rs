@@ -97,7 +97,7 @@ fn an_own_offer_that_wins_does_not_wait_for_the_peers_token() {
 }
 
 #[test]
-fn a_lost_tie_without_a_token_yields_and_waits() {
+fn a_lost_tie_without_a_token_yields_when_one_comes() {
     let (mut me, _) = pair(ME);
     for attempt in 1..=17 {
         me.take(offer(1, attempt, false));
@@ -106,10 +106,47 @@ fn a_lost_tie_without_a_token_yields_and_waits() {
     me.take(letter(0, id(1, PEER, 17), 17, dead));
     me.step(Input::Trigger);
     assert_eq!(place(&me.machine), "Offered");
-    assert_eq!(line(me.take(offer(1, 18, false)), &me), "done > Idle+held +cancelled:Yielded");
-    me.pass(Duration::from_millis(125));
-    assert_eq!(line(me.step(Input::Timeout), &me), "done > Answered BobToAlice +started");
+    assert_eq!(line(me.take(offer(1, 18, false)), &me), "done > Offered");
+    assert_eq!(line(me.take(offer(1, 19, false)), &me), "done > Offered");
+    assert_eq!(me.machine.view().yields_to, Some(id(1, PEER, 19)));
+    me.pass(Duration::from_millis(124));
+    assert_eq!(line(me.step(Input::Timeout), &me), "done > Offered");
+    me.pass(Duration::from_millis(1));
+    assert_eq!(me.machine.poll_timeout().map(|(at, _)| at), Some(me.now));
+    assert_eq!(line(me.step(Input::Timeout), &me), "done > Answered +cancelled:Yielded BobToAlice +started");
+    assert_eq!(me.machine.view().phase, Phase::Answered { round: id(1, PEER, 19), signed: false });
     assert_eq!(me.machine.view().want, Some(Version(1)));
+}
+
+#[test]
+fn fix_offers_that_are_cancelled_again_cost_no_more_key_agreements_than_tokens() {
+    let (mut me, _) = pair(ME);
+    me.step(Input::Trigger);
+    for attempt in 1..=100 {
+        me.take(offer(1, attempt, false));
+        let dead = Body::Cancel { reason: CancelReason::Withdrawn };
+        me.take(letter(0, id(1, PEER, attempt), attempt, dead));
+    }
+    // The first answer is free, 16 cost a token; each of them took an own offer's place.
+    let stats = me.machine.stats();
+    assert_eq!((stats.answered, stats.offered), (17, 18));
+    assert_eq!(place(&me.machine), "Offered");
+}
+
+#[test]
+fn an_offer_that_waits_for_a_token_goes_with_a_withdrawn_round_but_not_with_a_halted_one() {
+    for (input, after) in [(Input::Withdraw, "Withdrawing+held"), (Input::Halt, "Withdrawing/Halting")] {
+        let (mut me, _) = pair(ME);
+        for attempt in 1..=17 {
+            me.take(offer(1, attempt, false));
+        }
+        let dead = Body::Cancel { reason: CancelReason::Withdrawn };
+        me.take(letter(0, id(1, PEER, 17), 17, dead));
+        me.step(Input::Trigger);
+        me.take(offer(1, 18, false));
+        me.step(input);
+        assert_eq!(place(&me.machine), after);
+    }
 }
 
 #[test]

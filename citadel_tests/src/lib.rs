@@ -5,6 +5,8 @@ pub mod explorer;
 pub mod fuzz_entries;
 pub mod manager_world;
 pub mod measure;
+pub mod memory_managers;
+pub mod memory_pair;
 pub mod rekey_world;
 pub mod seeded;
 pub mod sources;

@@ -1,4 +1,8 @@
 //! The house rules that no compiler checks: what documents promise, what files look like, what the fix log names.
 
+#[path = "house/documents.rs"]
+mod documents;
+#[path = "house/fixlog.rs"]
+mod fixlog;
 #[path = "house/layout.rs"]
 mod layout;

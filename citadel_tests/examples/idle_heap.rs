@@ -1,0 +1,59 @@
+//! Heap of an idle manager: `cargo run --release -p citadel_tests --example idle_heap`.
+//!
+//! Pairs of managers complete a few rounds and then wait. dhat counts what Rust allocated for them, queues of the path
+//! included. AWS-LC's own allocations are not Rust's: the growth of resident memory, which has them, is printed beside.
+
+use citadel_crypt::SecrecyMode;
+use citadel_crypt::ratchets::ratchet_manager::RatchetManager;
+use citadel_crypt::suite::{CryptoProvider, Native, Suite};
+use citadel_tests::measure::Target;
+use citadel_tests::memory_managers::memory_managers;
+use std::sync::Arc;
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+const PAIRS: usize = 256;
+const ROUNDS: usize = 6;
+const LIMIT_KIB: f64 = 16.0;
+
+/// Resident memory of this process in KiB; `None` where the system does not tell.
+fn resident_kib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+async fn idle_managers(mode: SecrecyMode) -> Vec<[RatchetManager; 2]> {
+    let provider: Arc<dyn CryptoProvider> = Arc::new(Native);
+    let mut pairs = Vec::with_capacity(PAIRS);
+    for _ in 0..PAIRS {
+        let pair = memory_managers(&provider, Suite::DEFAULT, mode);
+        for _ in 0..ROUNDS {
+            let (one, other) = tokio::join!(pair[0].rekey(), pair[1].rekey());
+            assert!(one.is_ok() && other.is_ok(), "a round in memory completes");
+        }
+        pairs.push(pair);
+    }
+    pairs
+}
+
+fn main() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    for mode in [SecrecyMode::BestEffort, SecrecyMode::Perfect] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let (before, resident) = (dhat::HeapStats::get().curr_bytes, resident_kib());
+        let pairs = runtime.block_on(idle_managers(mode));
+        let bytes = dhat::HeapStats::get().curr_bytes - before;
+        let managers = (2 * pairs.len()) as f64;
+        let heap = bytes as f64 / 1024.0 / managers;
+        println!(
+            "{}",
+            Target::AtMost(LIMIT_KIB).row(&format!("{mode:?}: KiB of heap per idle manager"), heap)
+        );
+        if let (Some(before), Some(after)) = (resident, resident_kib()) {
+            println!("{mode:?}: KiB of resident memory per idle manager  {:.3}", (after - before) / managers);
+        }
+    }
+}

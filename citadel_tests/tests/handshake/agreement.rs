@@ -3,10 +3,12 @@
 use crate::setup::{CLIENT, SERVER, Setup};
 use citadel_crypt::SecrecyMode::{self, BestEffort, Perfect};
 use citadel_crypt::handshake::{AppProtocol, Established, Instance, Limits, SessionKind, Trust};
-use citadel_crypt::ratchets::rekey::Side;
-use citadel_crypt::suite::{AeadAlgorithm, KemAlgorithm, SecurityLevel, Suite};
+use citadel_crypt::ratchets::PathId;
+use citadel_crypt::ratchets::rekey::{Side, Version};
+use citadel_crypt::suite::{AeadAlgorithm, KemAlgorithm, Native, SecurityLevel, Suite};
 use rstest::rstest;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Every field that the two ends must share, and the secrets behind it.
 pub(crate) fn assert_same(client: &Established, server: &Established) {
@@ -22,6 +24,34 @@ pub(crate) fn assert_same(client: &Established, server: &Established) {
     assert_eq!(client.psk, server.psk);
     assert_eq!(client.peer, *SERVER.public());
     assert_eq!(server.peer, *CLIENT.public());
+}
+
+/// The keys of version 0 open what the other end sealed, both ways, and export the same.
+fn assert_same_keys(client: Established, server: Established) {
+    let mut ends = [client, server].map(|end| {
+        let (side, mode) = (end.side, end.mode);
+        let (toolset, _) = end.initial.into_parts(Arc::new(Native), side, mode, None);
+        toolset
+    });
+    let [client, server] = ends.each_ref().map(|end| end.fingerprint(Version(0)).unwrap());
+    assert_eq!(client, server);
+    let exported = ends.each_ref().map(|end| {
+        let mut out = [0; 40];
+        end.export("application", b"context", &mut out).unwrap();
+        out
+    });
+    assert_eq!(exported[0], exported[1]);
+    for (from, to) in [(0, 1), (1, 0)] {
+        for n in 0..3u8 {
+            let mut body = vec![n; 100];
+            let sealed = ends[from].seal(PathId::FIRST, b"header", &mut body).unwrap();
+            body.extend_from_slice(&sealed.tag);
+            let mut back = body.clone();
+            assert!(ends[from].open(Version(0), PathId::FIRST, None, b"header", &mut back).is_err());
+            let len = ends[to].open(Version(0), PathId::FIRST, None, b"header", &mut body).unwrap();
+            assert_eq!(body[..len], [n; 100]);
+        }
+    }
 }
 
 #[rstest]
@@ -48,6 +78,7 @@ fn every_suite_mode_key_and_retry_succeeds(
             assert_same(&client, &server);
             assert_eq!((client.suite, client.mode, client.psk, client.kind), (*suite, mode, psk, kind));
             assert!(sessions.insert(client.session_id), "a session id came twice");
+            assert_same_keys(*client, *server);
         }
     }
 }

@@ -42,8 +42,8 @@ pub struct Admitted {
 }
 
 impl HelloGuard {
-    /// Half a minute, and up to twice that: several round trips of a slow path, short enough that a collection of cookies
-    /// is worth little.
+    /// Half a minute, and up to twice that: several round trips of a slow path, short enough that a collection of
+    /// cookies is worth little.
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(30);
 
     /// A guard with a fresh secret.
@@ -65,8 +65,8 @@ impl HelloGuard {
     }
 
     /// Judges the bytes of a `Hello` from `source` (an address, or the peer whose lane it came by), which a server with
-    /// these `accepted` suites received. The suite is the first of the client's list that is accepted. Without a cookie the
-    /// answer is `Retry` when `under_load`, or when the KEM key is not the chosen suite's. With a cookie it is never
+    /// these `accepted` suites received. The suite is the first of the client's list that is accepted. Without a cookie
+    /// the answer is `Retry` when `under_load`, or when the KEM key is not the chosen suite's. With a cookie it is never
     /// another `Retry`.
     pub fn check(
         &self,

@@ -8,8 +8,8 @@
 //! th0 = H(th3, mac_c)                 session id = H(th0)
 //! ```
 //! H is [`Transcript`] with a label of its own each; Extract and Expand are HKDF (RFC 5869). Flight and MAC keys are
-//! expanded from hs with th1, so they are fresh in every handshake and differ by direction; each flight key is used once,
-//! which its type enforces.
+//! expanded from hs with th1, so they are fresh in every handshake and differ by direction; each flight key is used
+//! once, which its type enforces.
 
 use crate::labels;
 use crate::secret::Secret;

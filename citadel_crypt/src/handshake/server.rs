@@ -76,8 +76,8 @@ struct Proven {
 }
 
 impl ServerHandshake {
-    /// Waits for a `Hello` from `source`: an address, or the peer whose lane it comes by. `under_load` asks for a cookie.
-    /// The deadline counts from `now`.
+    /// Waits for a `Hello` from `source`: an address, or the peer whose lane it comes by. `under_load` asks for a
+    /// cookie. The deadline counts from `now`.
     ///
     /// # Errors
     /// [`ConfigError`].

@@ -1,4 +1,5 @@
-//! Transcript chain and keys of the handshake by other crates, with the protocol's constants written again (default suite).
+//! Transcript chain and keys of the handshake by other crates, with the protocol's constants written again. For the
+//! default suite.
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};

@@ -1,7 +1,7 @@
 //! A provider that remembers: rewound, it gives the same randomness, the same keys and the same signatures again.
 //!
-//! aws-lc-rs cannot be seeded, so this is how one recorded handshake is run ten thousand times with one bit changed. Keys are shared
-//! with the first run, agreement and seals are computed anew each time.
+//! aws-lc-rs cannot be seeded, so this is how one recorded handshake is run ten thousand times with one bit changed.
+//! Keys are shared with the first run, agreement and seals are computed anew each time.
 
 use citadel_crypt::secret::Secret;
 use citadel_crypt::suite::sign::{PUBLIC_LEN, SEED_LEN, SIGNATURE_LEN, SigningKey};

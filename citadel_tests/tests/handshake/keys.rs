@@ -104,7 +104,7 @@ fn the_secret_is_of_both_halves_and_the_pre_shared_key(#[values(false, true)] ps
     assert_eq!(*client.initial.hs.expose(), extract(&early, secrets.as_flattened()));
 }
 
-/// Frozen: all flights and the secrets of a handshake of two seeded providers. A change here is a change of the protocol.
+/// Frozen: all flights and the secrets of a handshake of two seeded providers. A change here is one of the protocol.
 #[test]
 fn a_frozen_handshake_stays_as_it_is() {
     let mut setup = Setup { under_load: true, ..Setup::default() }.with_psk(&[9; 32], &[9; 32]);

@@ -1,0 +1,122 @@
+//! What the peer's frames do to channels. A fault changes nothing that matters: it ends the session.
+
+use super::receive::{Bounds, End};
+use super::{Channel, ChannelEvent, Channels};
+use crate::frames::{ChannelId, Data, FinishedBy};
+use crate::shutdown::Fault;
+use bytes::Bytes;
+
+impl Channels {
+    /// The entry of a channel that the peer names. None for one that is over and forgotten: such frames are late, not wrong.
+    fn named(&mut self, id: ChannelId) -> Result<Option<&mut Channel>, Fault> {
+        let was_opened = match id.0 {
+            0 => true,
+            n if n % 2 == self.own.next % 2 => n < self.own.next,
+            n => n < self.peer.next,
+        };
+        if was_opened { Ok(self.map.get_mut(&id)) } else { Err(Fault::UnknownChannel) }
+    }
+
+    /// The peer opened a channel. When the session is closing nobody will accept it.
+    pub(crate) fn on_open(&mut self, id: ChannelId, name: Bytes, is_closing: bool) -> Result<(), Fault> {
+        if id.0 != self.peer.next {
+            return Err(Fault::UnknownChannel);
+        }
+        if self.peer.opened >= self.peer_told {
+            return Err(Fault::ChannelLimit);
+        }
+        self.peer.next += 2;
+        self.peer.opened += 1;
+        self.insert(id, Bytes::copy_from_slice(&name), false);
+        if is_closing {
+            self.drop_receiver(id, 0);
+            self.drop_sender(id);
+        } else {
+            self.incoming.push_back(id);
+            self.event(ChannelEvent::Incoming);
+        }
+        Ok(())
+    }
+
+    /// A piece of a message.
+    pub(crate) fn on_data(&mut self, data: Data) -> Result<(), Fault> {
+        let id = data.channel;
+        let bounds = Bounds {
+            max_message: self.own_limits.max_message,
+            session_left: self.credit.receive_limit.saturating_sub(self.credit.received),
+        };
+        let Some(channel) = self.named(id)? else { return Ok(()) };
+        let (units, credited) = channel.receive.on_data(data, &bounds)?;
+        self.credit.received += units;
+        self.credit.credited += credited;
+        if let Some(channel) = self.map.get_mut(&id) {
+            self.credit.credited += channel.receive.pay_ahead(&mut self.budget);
+        }
+        self.event(ChannelEvent::Readable(id));
+        Ok(())
+    }
+
+    /// The peer's half ends here.
+    pub(crate) fn on_finish(&mut self, id: ChannelId, offset: u64, by: FinishedBy) -> Result<(), Fault> {
+        self.on_end(id, offset, End::Finished(by))
+    }
+
+    /// The peer gave its half up.
+    pub(crate) fn on_reset(&mut self, id: ChannelId, offset: u64, code: u32) -> Result<(), Fault> {
+        self.on_end(id, offset, End::Reset(code))
+    }
+
+    fn on_end(&mut self, id: ChannelId, offset: u64, end: End) -> Result<(), Fault> {
+        let Some(channel) = self.named(id)? else { return Ok(()) };
+        channel.receive.on_end(offset, end)?;
+        self.event(ChannelEvent::Readable(id));
+        Ok(())
+    }
+
+    /// The peer's reader is gone.
+    pub(crate) fn on_stop(&mut self, id: ChannelId, code: u32) -> Result<(), Fault> {
+        let Some(channel) = self.named(id)? else { return Ok(()) };
+        if channel.send.reset(code, true) {
+            self.event(ChannelEvent::Writable(id));
+            self.event(ChannelEvent::Consumed(id));
+        }
+        Ok(())
+    }
+
+    /// The peer has, and its reader took, this much.
+    pub(crate) fn on_ack(&mut self, id: ChannelId, received: u64, consumed: u64) -> Result<(), Fault> {
+        let Some(channel) = self.named(id)? else { return Ok(()) };
+        if channel.send.on_ack(received, consumed)? {
+            self.event(ChannelEvent::Writable(id));
+            self.event(ChannelEvent::Consumed(id));
+            self.forget_if_done(id);
+        }
+        Ok(())
+    }
+
+    /// More credit for one channel.
+    pub(crate) fn on_credit(&mut self, id: ChannelId, limit: u64) -> Result<(), Fault> {
+        let Some(channel) = self.named(id)? else { return Ok(()) };
+        if channel.send.on_credit(limit) {
+            self.event(ChannelEvent::Writable(id));
+        }
+        Ok(())
+    }
+
+    /// More credit for all of them.
+    pub(crate) fn on_session_credit(&mut self, limit: u64) {
+        if limit > self.credit.send_limit {
+            self.credit.send_limit = limit;
+            let ids: Vec<ChannelId> = self.map.keys().copied().collect();
+            ids.into_iter().for_each(|id| self.event(ChannelEvent::Writable(id)));
+        }
+    }
+
+    /// More channels.
+    pub(crate) fn on_channel_credit(&mut self, count: u64) {
+        if count > self.own.limit {
+            self.own.limit = count;
+            self.event(ChannelEvent::Slot);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The channels of one session: order, flow control, acknowledgement (R-SES-3, -4, -5, -9).
+//!
+//! Owns: queues of messages on their way out and in, offsets, credit per channel and for the session, channel ids and their limit.
+//! Never: records, keys, wakers, clocks; what is due by time is told by the session machine.
+//!
+//! Units: an offset counts what messages cost a reader, their bytes and 64 more each. A message of `n` bytes at
+//! offset `o` ends at `o + 64 + n`; the end of a half (finish, reset) takes one unit that needs no credit.
+//!
+//! Invariants: `send` accepts only what can no longer fail, into a queue bounded by credit and by the own buffer limit; a peer can
+//! fill nothing beyond the credit that it was given; credit, acknowledgements and limits never fall; an entry goes when
+//! both halves are done and no handle is left, so ids and memory are bounded by the limits of the handshake.
+
+mod frames_in;
+mod receive;
+mod send;
+mod transmit;
+
+pub use receive::Taken;
+
+use crate::errors::{OpenError, SendError, TrySendError};
+use crate::frames::{ChannelId, FinishedBy};
+use crate::shutdown::Unconfirmed;
+use bytes::Bytes;
+use citadel_crypt::handshake::Limits;
+use citadel_crypt::ratchets::rekey::Side;
+use receive::{Reassembly, ReceiveSide};
+use send::SendSide;
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a waiting handle may want to look at again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChannelEvent {
+    /// A reader may find something.
+    Readable(ChannelId),
+    /// A sender may find room.
+    Writable(ChannelId),
+    /// The peer's reader took more.
+    Consumed(ChannelId),
+    /// The peer opened a channel.
+    Incoming,
+    /// The peer takes another channel.
+    Slot,
+}
+
+/// One channel.
+#[derive(Debug)]
+struct Channel {
+    name: Bytes,
+    send: SendSide,
+    receive: ReceiveSide,
+    /// An `Open` is owed.
+    announces: bool,
+    /// A handle to the sending half exists, or can still be made.
+    has_sender: bool,
+    /// The same of the receiving half.
+    has_receiver: bool,
+}
+
+/// Credit of the whole session, both ways.
+#[derive(Debug)]
+struct SessionCredit {
+    sent: u64,
+    send_limit: u64,
+    received: u64,
+    credited: u64,
+    receive_limit: u64,
+    window: u64,
+}
+
+/// Ids and limits of one end's channels.
+#[derive(Debug)]
+struct Ids {
+    next: u64,
+    opened: u64,
+    limit: u64,
+}
+
+/// All channels of a session.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    map: BTreeMap<ChannelId, Channel>,
+    own: Ids,
+    peer: Ids,
+    /// The number of channels that the peer was told it may have opened.
+    peer_told: u64,
+    /// Opened by the peer and not accepted by the application.
+    incoming: VecDeque<ChannelId>,
+    is_zero_taken: bool,
+    own_limits: Limits,
+    peer_limits: Limits,
+    send_buffer: u64,
+    credit: SessionCredit,
+    budget: Reassembly,
+    /// The channel that wrote last: the next one goes first.
+    cursor: ChannelId,
+    events: VecDeque<ChannelEvent>,
+}
+
+impl Channels {
+    /// Channel 0 alone.
+    pub(crate) fn new(side: Side, own_limits: Limits, peer_limits: Limits, send_buffer: u64) -> Self {
+        let (own_first, peer_first) = match side {
+            Side::Initiator => (2, 1),
+            Side::Responder => (1, 2),
+        };
+        let ids = |next, limit: u32| Ids { next, opened: 0, limit: limit.into() };
+        let credit = SessionCredit {
+            sent: 0,
+            send_limit: peer_limits.session_credit,
+            received: 0,
+            credited: 0,
+            receive_limit: own_limits.session_credit,
+            window: own_limits.session_credit,
+        };
+        let zero = ChannelId(0);
+        let mut channels = Self {
+            map: BTreeMap::new(),
+            own: ids(own_first, peer_limits.max_channels),
+            peer: ids(peer_first, own_limits.max_channels),
+            peer_told: own_limits.max_channels.into(),
+            incoming: VecDeque::new(),
+            is_zero_taken: false,
+            own_limits,
+            peer_limits,
+            send_buffer,
+            credit,
+            budget: Reassembly::new(own_limits.max_message.saturating_add(crate::frames::MESSAGE_UNITS)),
+            cursor: zero,
+            events: VecDeque::new(),
+        };
+        channels.insert(zero, Bytes::new(), false);
+        channels
+    }
+
+    fn insert(&mut self, id: ChannelId, name: Bytes, announces: bool) {
+        let send = SendSide::new(self.peer_limits.channel_credit);
+        let receive = ReceiveSide::new(self.own_limits.channel_credit);
+        let channel = Channel { name, send, receive, announces, has_sender: true, has_receiver: true };
+        self.map.insert(id, channel);
+    }
+
+    /// The next event for waiting handles.
+    pub(crate) fn poll_event(&mut self) -> Option<ChannelEvent> {
+        self.events.pop_front()
+    }
+
+    fn event(&mut self, event: ChannelEvent) {
+        if self.events.back() != Some(&event) {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Channel 0, once.
+    pub(crate) fn take_zero(&mut self) -> Result<ChannelId, OpenError> {
+        if core::mem::replace(&mut self.is_zero_taken, true) {
+            return Err(OpenError::Taken);
+        }
+        Ok(ChannelId(0))
+    }
+
+    /// Opens a channel if the peer takes one.
+    pub(crate) fn open(&mut self, name: Bytes) -> Result<ChannelId, OpenError> {
+        if name.len() > crate::frames::MAX_NAME {
+            return Err(OpenError::NameTooLong);
+        }
+        if self.own.opened >= self.own.limit {
+            return Err(OpenError::Limit);
+        }
+        let id = ChannelId(self.own.next);
+        self.own.next += 2;
+        self.own.opened += 1;
+        self.insert(id, name, true);
+        Ok(id)
+    }
+
+    /// The next channel of the peer that nobody has accepted.
+    pub(crate) fn accept(&mut self) -> Option<ChannelId> {
+        self.incoming.pop_front()
+    }
+
+    /// The name that the opener gave.
+    pub(crate) fn name(&self, id: ChannelId) -> Bytes {
+        self.map.get(&id).map(|channel| channel.name.clone()).unwrap_or_default()
+    }
+
+    /// Accepts `body` into the channel's order if there is room.
+    pub(crate) fn try_send(&mut self, id: ChannelId, body: Bytes) -> Result<(), TrySendError> {
+        let limit = self.peer_limits.max_message;
+        let has_credit = self.credit.sent < self.credit.send_limit;
+        let Some(channel) = self.map.get_mut(&id) else { return Err(SendError::Finished.into()) };
+        match channel.send.end() {
+            send::End::Open => {}
+            send::End::Resetting { code, stopped: true, .. } => {
+                return Err(SendError::Stopped { code }.into());
+            }
+            _ => return Err(SendError::Finished.into()),
+        }
+        if body.len() as u64 > limit {
+            return Err(SendError::TooLong { len: body.len(), limit }.into());
+        }
+        if !has_credit || !channel.send.has_room(self.send_buffer) {
+            return Err(TrySendError::Full(body));
+        }
+        channel.send.accept(body);
+        Ok(())
+    }
+
+    /// What the reader of a channel gets now.
+    pub(crate) fn take(&mut self, id: ChannelId) -> Taken {
+        let Some(channel) = self.map.get_mut(&id) else { return Taken::Finished };
+        let (taken, session) = channel.receive.take(&mut self.budget);
+        let ahead = channel.receive.pay_ahead(&mut self.budget);
+        self.credit.credited += session + ahead;
+        if let Taken::Message(_) = taken {
+            self.pay_others_ahead();
+        }
+        taken
+    }
+
+    /// A long message made room in the budget, or a reader made room in its queue: another may be paid for now.
+    fn pay_others_ahead(&mut self) {
+        for channel in self.map.values_mut() {
+            self.credit.credited += channel.receive.pay_ahead(&mut self.budget);
+        }
+    }
+
+    /// Half-closes; nothing if the half ended before.
+    pub(crate) fn finish(&mut self, id: ChannelId) -> Result<(), SendError> {
+        let Some(channel) = self.map.get_mut(&id) else { return Ok(()) };
+        if let send::End::Resetting { code, stopped: true, .. } = channel.send.end() {
+            return Err(SendError::Stopped { code });
+        }
+        channel.send.finish(FinishedBy::Application);
+        Ok(())
+    }
+
+    /// Gives up the sending half.
+    pub(crate) fn reset(&mut self, id: ChannelId, code: u32) {
+        if let Some(channel) = self.map.get_mut(&id) {
+            channel.send.reset(code, false);
+        }
+    }
+
+    /// The sending handle is gone: a half that was not finished is reset.
+    pub(crate) fn drop_sender(&mut self, id: ChannelId) {
+        if let Some(channel) = self.map.get_mut(&id) {
+            channel.has_sender = false;
+            if channel.send.end() == send::End::Open {
+                channel.send.reset(0, false);
+            }
+        }
+        self.forget_if_done(id);
+    }
+
+    /// The reading handle is gone: the sender is told to stop.
+    pub(crate) fn drop_receiver(&mut self, id: ChannelId, code: u32) {
+        if let Some(channel) = self.map.get_mut(&id) {
+            channel.has_receiver = false;
+            self.credit.credited += channel.receive.leave(code, &mut self.budget);
+            self.pay_others_ahead();
+        }
+        self.forget_if_done(id);
+    }
+
+    /// Whether the peer's reader took every message that was accepted.
+    pub(crate) fn is_consumed(&self, id: ChannelId) -> Result<bool, SendError> {
+        let Some(channel) = self.map.get(&id) else { return Ok(true) };
+        match channel.send.end() {
+            _ if channel.send.is_consumed() => Ok(true),
+            send::End::Resetting { code, stopped: true, .. } => Err(SendError::Stopped { code }),
+            send::End::Resetting { .. } => Err(SendError::Finished),
+            _ => Ok(false),
+        }
+    }
+
+    /// The session closes: every own half ends behind what was accepted.
+    pub(crate) fn finish_all(&mut self) {
+        for channel in self.map.values_mut() {
+            channel.send.finish(FinishedBy::Closing);
+        }
+    }
+
+    /// Whether every own half ended and the peer's session has all of it.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.map.values().all(|channel| channel.send.is_done())
+    }
+
+    /// Whether every half of the peer ended.
+    pub(crate) fn is_peer_finished(&self) -> bool {
+        !self.map.values().any(|channel| channel.receive.is_open())
+    }
+
+    /// What the peer's session did not acknowledge, by channel.
+    pub(crate) fn unconfirmed(&self) -> Vec<Unconfirmed> {
+        let of = |(id, channel): (&ChannelId, &Channel)| {
+            let messages = channel.send.unconfirmed();
+            (messages > 0).then_some(Unconfirmed { channel: id.0, messages })
+        };
+        self.map.iter().filter_map(of).collect()
+    }
+
+    /// The session is over: what waits to be sent goes, what was received stays for its readers.
+    pub(crate) fn release(&mut self) {
+        self.incoming.clear();
+        for channel in self.map.values_mut() {
+            channel.send.release();
+        }
+    }
+
+    /// Wakes every handle: something about all of them changed.
+    pub(crate) fn wake_all(&mut self) {
+        let ids: Vec<ChannelId> = self.map.keys().copied().collect();
+        for id in ids {
+            self.events.extend([
+                ChannelEvent::Readable(id),
+                ChannelEvent::Writable(id),
+                ChannelEvent::Consumed(id),
+            ]);
+        }
+        self.events.extend([ChannelEvent::Incoming, ChannelEvent::Slot]);
+    }
+
+    /// Entries that are alive.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// An entry goes when both halves are done and no handle is left; the peer may then open another.
+    fn forget_if_done(&mut self, id: ChannelId) {
+        let is_done = self.map.get(&id).is_some_and(|channel| {
+            let has_handle = channel.has_sender || channel.has_receiver;
+            !has_handle && channel.send.is_done() && channel.receive.is_done()
+        });
+        if is_done {
+            self.map.remove(&id);
+            if id.0 != 0 && id.0 % 2 == self.peer.next % 2 {
+                self.peer.limit += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What channels owe the peer, written into records: control first, then data, in turn.
+
+use super::Channels;
+use super::send::Wrote;
+use crate::frames::{self, ChannelId, MAX_NAME};
+use bytes::BytesMut;
+
+/// Room that the control frames of one channel may take.
+const CHANNEL_CONTROL: usize = (1 + 8 + 2 + MAX_NAME) + (1 + 8 + 8) + (1 + 8 + 8 + 8) + (1 + 8 + 8);
+
+impl Channels {
+    /// Writes opens, stops, credit and, if `with_acks`, acknowledgements, as far as they fit below `end` bytes of `out`.
+    pub(crate) fn write_control(&mut self, out: &mut BytesMut, end: usize, with_acks: bool) {
+        self.write_session_control(out, end);
+        let mut done = Vec::new();
+        for (id, channel) in &mut self.map {
+            if end.saturating_sub(out.len()) < CHANNEL_CONTROL {
+                return;
+            }
+            if core::mem::take(&mut channel.announces) {
+                frames::put_open(out, *id, &channel.name);
+            }
+            if let Some(code) = channel.receive.stop_to_send() {
+                frames::put_stop(out, *id, code);
+            }
+            if let Some(limit) = channel.receive.credit_to_send() {
+                frames::put_credit(out, *id, limit);
+            }
+            if (with_acks || channel.receive.is_ack_due())
+                && let Some((received, consumed)) = channel.receive.ack_to_send()
+            {
+                frames::put_ack(out, *id, received, consumed);
+                done.push(*id);
+            }
+        }
+        done.into_iter().for_each(|id| self.forget_if_done(id));
+    }
+
+    fn write_session_control(&mut self, out: &mut BytesMut, end: usize) {
+        if end.saturating_sub(out.len()) < CHANNEL_CONTROL {
+            return;
+        }
+        let limit = self.credit.credited + self.credit.window;
+        if limit - self.credit.receive_limit >= (self.credit.window / 4).max(1) {
+            self.credit.receive_limit = limit;
+            frames::put_session_credit(out, limit);
+        }
+        if self.peer.limit > self.peer_told {
+            self.peer_told = self.peer.limit;
+            frames::put_channel_credit(out, self.peer_told);
+        }
+    }
+
+    /// Whether credit or an acknowledgement is owed at once.
+    pub(crate) fn is_control_due(&self) -> bool {
+        let limit = self.credit.credited + self.credit.window;
+        limit - self.credit.receive_limit >= (self.credit.window / 4).max(1)
+            || self
+                .map
+                .values()
+                .any(|channel| channel.receive.is_ack_due() || channel.receive.is_credit_due())
+    }
+
+    /// Whether something was received or consumed that no acknowledgement has told.
+    pub(crate) fn has_unannounced(&self) -> bool {
+        self.map.values().any(|channel| channel.receive.unannounced() > 0)
+    }
+
+    /// Writes messages and ends of channels, one channel after the other, as far as they fit below `end` bytes of `out`.
+    /// Says whether it wrote any.
+    pub(crate) fn write_data(&mut self, out: &mut BytesMut, end: usize) -> bool {
+        let comfortable = self.peer_limits.channel_credit.min(self.peer_limits.session_credit) / 2;
+        let start = out.len();
+        let after = self.map.range((core::ops::Bound::Excluded(self.cursor), core::ops::Bound::Unbounded));
+        let order: Vec<ChannelId> = after.chain(self.map.range(..=self.cursor)).map(|(id, _)| *id).collect();
+        for id in order {
+            let Some(channel) = self.map.get_mut(&id) else { continue };
+            loop {
+                let space = end.saturating_sub(out.len());
+                let session_left = self.credit.send_limit.saturating_sub(self.credit.sent);
+                match channel.send.write(id, out, space, session_left, comfortable) {
+                    Wrote::Units(units) => {
+                        self.credit.sent += units;
+                        self.cursor = id;
+                    }
+                    Wrote::RecordFull => return out.len() > start,
+                    Wrote::Nothing => break,
+                }
+            }
+        }
+        out.len() > start
+    }
+}

@@ -1,0 +1,150 @@
+//! The plan's outputs, carried out, and the facts that it runs on.
+
+use super::{Output, SessionMachine};
+use crate::shutdown::{self, CloseReason, CloseReport, Stage};
+use citadel_crypt::ratchets::rekey;
+
+/// The frames that speak of the end.
+#[derive(Default, Debug)]
+pub(super) struct Announcement {
+    closing: Option<CloseReason>,
+    close: Close,
+}
+
+#[derive(Default, Debug)]
+enum Close {
+    #[default]
+    NotYet,
+    Owed(CloseReason),
+    /// In the last record that this end will seal.
+    Sealed,
+    /// That record left this end.
+    Written,
+}
+
+impl Announcement {
+    /// The `Closing` that is owed, once.
+    pub(super) fn take_closing(&mut self) -> Option<CloseReason> {
+        self.closing.take()
+    }
+
+    /// The `Close` that is owed, once: after it nothing is sealed.
+    pub(super) fn take_close(&mut self) -> Option<CloseReason> {
+        match core::mem::take(&mut self.close) {
+            Close::Owed(reason) => {
+                self.close = Close::Sealed;
+                Some(reason)
+            }
+            other => {
+                self.close = other;
+                None
+            }
+        }
+    }
+
+    /// Whether the last record was sealed.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.close, Close::Sealed | Close::Written)
+    }
+
+    /// Whether a `Close` is owed: then no more data goes out.
+    pub(super) const fn is_close_owed(&self) -> bool {
+        matches!(self.close, Close::Owed(_))
+    }
+
+    pub(super) const fn is_closing_owed(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// All that was sealed left this end.
+    pub(super) fn on_flushed(&mut self) {
+        if let Close::Sealed = self.close {
+            self.close = Close::Written;
+        }
+    }
+}
+
+impl SessionMachine {
+    /// After anything happened: rounds that are due, facts, the plan, events. Only here outputs of the plan are acted on.
+    pub(super) fn settle(&mut self) {
+        self.ask_for_round();
+        loop {
+            self.tell_facts();
+            let mut any = false;
+            while let Some(output) = self.plan.poll_output() {
+                any = true;
+                self.act(output);
+            }
+            if !any {
+                break;
+            }
+        }
+        if self.plan.stage() < Stage::Releasing {
+            self.arm_acknowledgement();
+            self.forward_events();
+        }
+    }
+
+    fn ask_for_round(&mut self) {
+        let Some(keys) = &self.keys else { return };
+        let is_worn = keys.toolset.needs_rekey();
+        if self.plan.stage() == Stage::Running && self.clock.take_due(self.now, is_worn) {
+            self.rekey(rekey::Input::Trigger);
+        }
+    }
+
+    /// Tells the plan what holds now. While the session runs, nothing of it matters.
+    pub(super) fn tell_facts(&mut self) {
+        if self.plan.stage() == Stage::Running {
+            return;
+        }
+        self.facts.items_acknowledged = self.channels.is_acknowledged();
+        self.facts.peer_finished = self.channels.is_peer_finished();
+        self.facts.close_written = matches!(self.announcement.close, Close::Written);
+        self.facts.round_trip = self.liveness.round_trip().unwrap_or_default();
+        self.plan.handle(self.now, shutdown::Input::Facts(self.facts));
+    }
+
+    fn act(&mut self, output: shutdown::Output) {
+        match output {
+            shutdown::Output::Tell(_) => {
+                self.outputs.push_back(Output::Closing(self.reason()));
+                self.channels.wake_all();
+                self.forward_events();
+            }
+            shutdown::Output::SendClosing(reason) => self.announcement.closing = Some(reason),
+            shutdown::Output::Flush => self.channels.finish_all(),
+            shutdown::Output::HaltRekey => {
+                self.rekey(rekey::Input::Halt);
+            }
+            shutdown::Output::SendClose(reason) => {
+                self.announcement.closing = None;
+                self.announcement.close = Close::Owed(reason);
+            }
+            shutdown::Output::Release => self.release(),
+            shutdown::Output::Closed(summary) => {
+                let unconfirmed = self.channels.unconfirmed();
+                self.channels.release();
+                let report = CloseReport::new(self.instance, summary, unconfirmed);
+                self.outputs.push_back(Output::Closed(report));
+            }
+        }
+    }
+
+    /// Wipes the keys; what was received stays for its readers, who are woken for the last time.
+    fn release(&mut self) {
+        if let Some(keys) = self.keys.take() {
+            self.stats.rekey = keys.machine.stats();
+        }
+        self.ack_at = None;
+        self.channels.wake_all();
+        self.forward_events();
+        self.plan.handle(self.now, shutdown::Input::Released);
+    }
+
+    fn forward_events(&mut self) {
+        while let Some(event) = self.channels.poll_event() {
+            self.outputs.push_back(Output::Channel(event));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What goes into the machine and what comes out of it.
+
+use crate::channel::ChannelEvent;
+use crate::record::RawRecord;
+use crate::shutdown::{CloseReason, CloseReport, PathLoss, Stage};
+use citadel_crypt::ratchets::rekey::{self, RekeyOutcome, RekeyStats};
+use core::time::Duration;
+
+/// An input.
+#[derive(Debug)]
+pub enum Input {
+    /// One record, as it came.
+    Record(RawRecord),
+    /// The path ended or failed, and nothing replaces it.
+    PathLost(PathLoss),
+    /// All that `poll_transmit` gave out has left this end.
+    PathFlushed,
+    /// The time of `poll_timeout` has come. Early or spurious ones do nothing.
+    Timeout,
+}
+
+/// An output, in the order in which it must be acted on.
+#[derive(Debug)]
+pub enum Output {
+    /// A waiting handle may want to look again.
+    Channel(ChannelEvent),
+    /// A round was committed; its keys are in use already.
+    Rekeyed(RekeyOutcome),
+    /// A milestone of a round; no effect.
+    Round(rekey::Event),
+    /// The session is closing: no new channel, no new message.
+    Closing(CloseReason),
+    /// It is over. Last output.
+    Closed(CloseReport),
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum TimerReason {
+    /// Acknowledgements have waited long enough for company.
+    Acknowledge,
+    /// The rekey machine's.
+    Rekey(rekey::TimerReason),
+    /// A background round, or one because of the version's age.
+    RoundDue,
+    /// The version is too old.
+    VersionExpired,
+    /// The peer is silent: ask it.
+    Ping,
+    /// The peer was silent for too long.
+    Dead,
+    /// No message for the configured time.
+    Idle,
+    /// A stage of the close.
+    Stage(Stage),
+}
+
+/// Counters of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct SessionStats {
+    /// Records sealed.
+    pub records_sent: u64,
+    /// Records opened.
+    pub records_received: u64,
+    /// Bytes of records sealed, headers included.
+    pub bytes_sent: u64,
+    /// Bytes of records opened, headers included.
+    pub bytes_received: u64,
+    /// Smoothed round trip time, if one was measured.
+    pub round_trip: Option<Duration>,
+    /// Channels alive.
+    pub channels: usize,
+    /// Rounds.
+    pub rekey: RekeyStats,
+}

@@ -1,0 +1,63 @@
+//! When a round is due without anyone asking (R-CRY-5, -6).
+
+use super::TimerReason;
+use citadel_crypt::Timestamp;
+use core::time::Duration;
+
+/// Traffic and time since the last commit.
+#[derive(Debug)]
+pub(super) struct RoundClock {
+    background: Option<(u64, Duration)>,
+    age: Duration,
+    committed: Timestamp,
+    records: u64,
+    /// A round was asked for by this clock since the last commit: the rekey machine remembers the wish.
+    is_asked: bool,
+}
+
+impl RoundClock {
+    pub(super) const fn new(background: Option<(u64, Duration)>, age: Duration, now: Timestamp) -> Self {
+        Self { background, age, committed: now, records: 0, is_asked: false }
+    }
+
+    /// A record with messages went out or came in.
+    pub(super) const fn on_record(&mut self) {
+        self.records += 1;
+    }
+
+    pub(super) const fn on_commit(&mut self, now: Timestamp) {
+        self.committed = now;
+        self.records = 0;
+        self.is_asked = false;
+    }
+
+    /// Whether a round is to be asked for; true once for each commit.
+    pub(super) fn take_due(&mut self, now: Timestamp, is_worn: bool) -> bool {
+        let is_due = !self.is_asked && (is_worn || self.due_at().is_some_and(|at| now >= at));
+        self.is_asked |= is_due;
+        is_due
+    }
+
+    /// Whether the version is older than any may be.
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.committed + self.age
+    }
+
+    pub(super) fn poll_timeout(&self) -> [Option<(Timestamp, TimerReason)>; 2] {
+        let due = self.due_at().filter(|_| !self.is_asked);
+        [
+            due.map(|at| (at, TimerReason::RoundDue)),
+            Some((self.committed + self.age, TimerReason::VersionExpired)),
+        ]
+    }
+
+    fn due_at(&self) -> Option<Timestamp> {
+        let ahead = Duration::from_secs(3600).min(self.age / 2);
+        let by_age = self.committed + (self.age - ahead);
+        let by_traffic = self
+            .background
+            .filter(|(records, _)| self.records >= *records)
+            .map(|(_, interval)| self.committed + interval);
+        Some(by_traffic.map_or(by_age, |at| at.min(by_age)))
+    }
+}

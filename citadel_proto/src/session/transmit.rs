@@ -1,0 +1,83 @@
+//! What is sent next, sealed at the last moment: rekey messages, control, then messages of channels.
+
+use super::SessionMachine;
+use super::keys::Keys;
+use crate::frames;
+use crate::record::{HEADER_LEN, MAX_PAYLOAD};
+use crate::shutdown::Stage;
+use bytes::BytesMut;
+use citadel_crypt::Timestamp;
+
+impl SessionMachine {
+    /// Appends sealed records to `out` until it holds at least `fill` bytes or nothing is left to send; says whether it
+    /// appended any. A record is at most [`MAX_RECORD`](crate::record::MAX_RECORD) long.
+    pub fn poll_transmit(&mut self, now: Timestamp, out: &mut BytesMut, fill: usize) -> bool {
+        self.now = self.now.max(now);
+        let before = out.len();
+        while out.len() < fill && self.write_record(out) {}
+        let any = out.len() > before;
+        if any {
+            self.settle();
+        }
+        any
+    }
+
+    fn write_record(&mut self, out: &mut BytesMut) -> bool {
+        if self.plan.stage() >= Stage::Releasing || self.announcement.is_over() {
+            return false;
+        }
+        let now = self.now;
+        let Some(keys) = &mut self.keys else { return false };
+        let start = Keys::begin_record(out);
+        let first = out.len();
+        let end = start + HEADER_LEN + MAX_PAYLOAD;
+        if keys.owes() {
+            keys.write_owed(out);
+        }
+        if let Some(number) = self.liveness.take_pong() {
+            frames::put_pong(out, number);
+        }
+        if let Some(number) = self.liveness.take_ping(now) {
+            frames::put_ping(out, number);
+        }
+        let is_closing = self.announcement.is_closing_owed() || self.announcement.is_close_owed();
+        let mut with_acks = is_closing || self.ack_at.is_some_and(|at| now >= at);
+        self.channels.write_control(out, end, with_acks);
+        if let Some(reason) = self.announcement.take_closing() {
+            frames::put_closing(out, &reason, self.instance);
+        }
+        if let Some(reason) = self.announcement.take_close() {
+            frames::put_close(out, &reason, self.instance);
+        } else if self.channels.write_data(out, end) {
+            self.clock.on_record();
+            self.liveness.on_message(now);
+            // They travel with the data if there is room.
+            self.channels.write_control(out, end, true);
+            with_acks = true;
+        }
+        if out.len() == first {
+            out.truncate(start);
+            return false;
+        }
+        if with_acks && !self.channels.has_unannounced() {
+            self.ack_at = None;
+        }
+        self.seal(out, start)
+    }
+
+    fn seal(&mut self, out: &mut BytesMut, start: usize) -> bool {
+        let Some(keys) = &mut self.keys else { return false };
+        match keys.seal_record(out, start) {
+            Ok(()) => {
+                self.stats.records_sent += 1;
+                self.stats.bytes_sent += (out.len() - start) as u64;
+                true
+            }
+            Err(fault) => {
+                self.fatal(fault);
+                self.settle();
+                false
+            }
+        }
+    }
+}

@@ -1,1 +1,15 @@
 //! Sessions over paths: records, frames, channels, shutdown ordering and transports.
+
+mod channel;
+pub mod driver;
+pub mod errors;
+pub mod frames;
+pub mod record;
+pub mod session;
+pub mod shutdown;
+
+pub use channel::{ChannelEvent, Taken};
+pub use errors::{OpenError, RecvError, RekeyError, SendError, TryRecvError, TrySendError};
+pub use frames::ChannelId;
+pub use session::{RekeyPolicy, SessionConfig, SessionStats};
+pub use shutdown::{CloseReason, CloseReport, Fault, PathLoss, Unconfirmed};

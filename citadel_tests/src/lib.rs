@@ -9,6 +9,7 @@ pub mod memory_managers;
 pub mod memory_pair;
 pub mod rekey_world;
 pub mod seeded;
+pub mod session_world;
 pub mod sources;
 pub mod tamper;
 

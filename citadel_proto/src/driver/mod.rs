@@ -1,0 +1,29 @@
+//! Sessions on tokio: sockets, tasks, one timer each, and the handles that applications hold.
+//!
+//! Owns: the clock, one task for each session, the handshakes on their way in, listeners, wakers.
+//! Never: a protocol decision (the machines make them).
+//!
+//! A session's machine stands behind a mutex that its task and its handles share, as in quinn: whoever has something to do locks,
+//! acts, drains the outputs, unlocks and only then wakes. No lock is held over an await. The task never stops
+//! reading and never waits for the application.
+
+mod accept;
+mod admission;
+mod channel;
+mod clock;
+mod establish;
+mod hub;
+mod session;
+mod shared;
+mod task;
+mod tcp;
+mod transport;
+
+pub use accept::{Acceptor, Incoming};
+pub use admission::{Admission, AdmissionPermit, HandshakeCaps};
+pub use channel::{Channel, RecvHalf, SendHalf};
+pub use establish::{EstablishError, TrustPolicy};
+pub use hub::{Hub, Identified};
+pub use session::{Session, WeakSession};
+pub use tcp::Tcp;
+pub use transport::{Arrived, BoxedIo, Duplex, Listener, Transport};

@@ -1,0 +1,303 @@
+//! The handle of a session.
+
+use super::channel::Channel;
+use super::shared::{Lease, Shared, Status, Wake};
+use crate::errors::{OpenError, RekeyError};
+use crate::session::SessionStats;
+use crate::shutdown::{CloseReason, CloseReport, Stage};
+use bytes::Bytes;
+use citadel_crypt::SecrecyMode;
+use citadel_crypt::addr::PeerId;
+use citadel_crypt::handshake::{AppProtocol, Instance};
+use citadel_crypt::identity::IdentityPublic;
+use citadel_crypt::ratchets::rekey::{RekeyOutcome, Side, Version};
+use citadel_crypt::ratchets::{ExportError, FINGERPRINT_LEN};
+use citadel_crypt::suite::Suite;
+use core::fmt;
+use core::time::Duration;
+use std::sync::{Arc, Weak};
+use tokio::sync::watch;
+
+/// Longest wait of [`Session::rekey`].
+const REKEY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// One authenticated, encrypted relation with a peer. Clones are handles to the same session.
+///
+/// When the last handle goes, channels and their halves counted, a session that is still open is aborted: the peer is
+/// told once, nothing is waited for (R-SHUT-7). Close it to have everything delivered.
+#[derive(Clone)]
+pub struct Session {
+    lease: Arc<Lease>,
+}
+
+impl Session {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { lease: Arc::new(Lease { shared }) }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.lease.shared
+    }
+
+    /// Its generation: the same on both ends, different from every other session's.
+    pub fn instance(&self) -> Instance {
+        self.shared().about.instance
+    }
+
+    /// Which end this is.
+    pub fn side(&self) -> Side {
+        self.shared().about.side
+    }
+
+    /// The proven other end.
+    pub fn peer(&self) -> &IdentityPublic {
+        &self.shared().about.peer
+    }
+
+    /// The proven other end's id.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer().peer_id()
+    }
+
+    /// The suite that both ends agreed on.
+    pub fn suite(&self) -> Suite {
+        self.shared().about.suite
+    }
+
+    /// The secrecy mode that both ends agreed on.
+    pub fn mode(&self) -> SecrecyMode {
+        self.shared().about.mode
+    }
+
+    /// The application protocol that both ends agreed on.
+    pub fn app_protocol(&self) -> Option<&AppProtocol> {
+        self.shared().about.app_protocol.as_ref()
+    }
+
+    /// Channel 0, which exists on both ends without anyone opening it. Given out once.
+    ///
+    /// # Errors
+    /// [`OpenError::Taken`] the second time, [`OpenError::Closed`].
+    pub fn channel(&self) -> Result<Channel, OpenError> {
+        self.shared().act(|core, _| {
+            let channel = core.machine.take_channel_zero();
+            (channel.map(|id| Channel::new(&self.lease, id, Bytes::new())), Wake::Nobody)
+        })
+    }
+
+    /// Opens a channel without a name; waits while the peer takes no further one.
+    ///
+    /// # Errors
+    /// [`OpenError::Closed`].
+    ///
+    /// # Cancel safety
+    /// A future dropped before it resolved has opened nothing.
+    pub async fn open_channel(&self) -> Result<Channel, OpenError> {
+        self.open_named_channel(Bytes::new()).await
+    }
+
+    /// The same with a name of at most 255 bytes, which the peer sees.
+    ///
+    /// # Errors
+    /// [`OpenError::NameTooLong`], [`OpenError::Closed`].
+    ///
+    /// # Cancel safety
+    /// As [`open_channel`](Self::open_channel).
+    pub async fn open_named_channel(&self, name: impl Into<Bytes>) -> Result<Channel, OpenError> {
+        let name = name.into();
+        let mut slots = self.shared().slots.subscribe();
+        loop {
+            slots.mark_unchanged();
+            let opened = self.shared().act(|core, _| {
+                let opened = core.machine.open_channel(name.clone());
+                (opened.map(|id| Channel::new(&self.lease, id, name.clone())), Wake::Task)
+            });
+            match opened {
+                Err(OpenError::Limit) => changed(&mut slots).await,
+                other => return other,
+            }
+        }
+    }
+
+    /// The next channel that the peer opened; `Ok(None)` once the session closes in order: nothing more will come.
+    ///
+    /// # Errors
+    /// [`OpenError::Closed`] when the session ended otherwise.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it resolved has taken nothing.
+    pub async fn accept_channel(&self) -> Result<Option<Channel>, OpenError> {
+        let mut incoming = self.shared().incoming.subscribe();
+        loop {
+            incoming.mark_unchanged();
+            let accepted = self.shared().act(|core, _| {
+                let machine = &mut core.machine;
+                let accepted = match machine.accept_channel() {
+                    Some(id) => Some(Ok(Some(Channel::new(&self.lease, id, machine.channel_name(id))))),
+                    None if machine.stage() == Stage::Running => None,
+                    None if machine.reason().is_orderly() => Some(Ok(None)),
+                    None => Some(Err(OpenError::Closed(machine.reason()))),
+                };
+                (accepted, Wake::Nobody)
+            });
+            match accepted {
+                Some(result) => return result,
+                None => changed(&mut incoming).await,
+            }
+        }
+    }
+
+    /// Renews the keys: waits until a round led to a version above the one at the call. Concurrent calls, also of the
+    /// peer, share a round. Messages flow meanwhile.
+    ///
+    /// # Errors
+    /// [`RekeyError::Closed`], [`RekeyError::TimedOut`] after 10 s.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the round running.
+    pub async fn rekey(&self) -> Result<RekeyOutcome, RekeyError> {
+        let mut versions = self.shared().versions.subscribe();
+        let mut status = self.shared().status.subscribe();
+        let version = self.trigger_rekey()?;
+        let served = async {
+            loop {
+                versions.mark_unchanged();
+                status.mark_unchanged();
+                if let Some(result) = self.outcome(version) {
+                    return result;
+                }
+                tokio::select! {
+                    () = changed(&mut versions) => {}
+                    () = changed(&mut status) => {}
+                }
+            }
+        };
+        tokio::time::timeout(REKEY_DEADLINE, served).await.unwrap_or(Err(RekeyError::TimedOut))
+    }
+
+    /// Asks for a round without waiting; returns the version that it will lead to, or a later one.
+    ///
+    /// # Errors
+    /// [`RekeyError::Closed`].
+    pub fn trigger_rekey(&self) -> Result<Version, RekeyError> {
+        self.shared().act(|core, now| (core.machine.trigger_rekey(now), Wake::Task))
+    }
+
+    fn outcome(&self, version: Version) -> Option<Result<RekeyOutcome, RekeyError>> {
+        self.shared().look(|core| {
+            let served = core.outcomes.iter().find(|outcome| outcome.version >= version);
+            match served {
+                Some(outcome) => Some(Ok(*outcome)),
+                None if core.machine.stage() >= Stage::Announcing => {
+                    Some(Err(RekeyError::Closed(core.machine.reason())))
+                }
+                None => None,
+            }
+        })
+    }
+
+    /// The version that seals now.
+    pub fn version(&self) -> Version {
+        self.shared().look(|core| core.machine.version())
+    }
+
+    /// The version that seals, as it rises.
+    pub fn versions(&self) -> watch::Receiver<Version> {
+        self.shared().versions.subscribe()
+    }
+
+    /// Fingerprint of a version's keys, equal on both ends, for diagnostics; none outside the window.
+    pub fn fingerprint(&self, version: Version) -> Option<[u8; FINGERPRINT_LEN]> {
+        self.shared().look(|core| core.machine.fingerprint(version))
+    }
+
+    /// Keying material for the application, the same on both ends for the life of the session and unrelated to any other
+    /// label or context (R-CRY-10).
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub fn export(&self, label: &str, context: &[u8], out: &mut [u8]) -> Result<(), ExportError> {
+        self.shared().look(|core| core.machine.export(label, context, out))
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> SessionStats {
+        self.shared().look(|core| core.machine.stats())
+    }
+
+    /// Why the session is closing, if it is.
+    pub fn closing(&self) -> Option<CloseReason> {
+        match &*self.shared().status.borrow() {
+            Status::Open => None,
+            Status::Closing(reason) => Some(reason.clone()),
+            Status::Closed(report) => Some(report.reason().clone()),
+        }
+    }
+
+    /// Waits until the session is over, whoever ends it.
+    ///
+    /// # Cancel safety
+    /// Waits on state; dropping the future changes nothing.
+    pub async fn closed(&self) -> CloseReport {
+        self.shared().closed().await
+    }
+
+    /// Closes in order: every message that `send` accepted on either end is delivered, then both ends say so. Bounded by
+    /// the stages' deadlines, 8.25 s by default. The reason that came first counts.
+    ///
+    /// # Cancel safety
+    /// The close goes on when the future is dropped.
+    pub async fn close(&self, code: u32, reason: &str) -> CloseReport {
+        self.shutdown(CloseReason::application(code, reason)).await
+    }
+
+    /// The same for any reason; one that is not orderly delivers nothing first.
+    ///
+    /// # Cancel safety
+    /// As [`close`](Self::close).
+    pub async fn shutdown(&self, reason: CloseReason) -> CloseReport {
+        self.begin_shutdown(reason);
+        self.closed().await
+    }
+
+    /// Begins to close and does not wait.
+    pub fn begin_shutdown(&self, reason: CloseReason) {
+        self.shared().close(reason);
+    }
+
+    /// Ends the session at once; the peer is told if the path takes it.
+    pub fn abort(&self) {
+        self.begin_shutdown(CloseReason::Aborted);
+    }
+
+    /// A handle that does not keep the session open.
+    pub fn downgrade(&self) -> WeakSession {
+        WeakSession { lease: Arc::downgrade(&self.lease) }
+    }
+}
+
+/// The next state of `receiver`. Its sender lives as long as the session's handles: it cannot be gone.
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        core::future::pending::<()>().await;
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({} with {})", self.instance(), self.peer_id())
+    }
+}
+
+/// A handle that does not keep the session open.
+#[derive(Clone, Debug)]
+pub struct WeakSession {
+    lease: Weak<Lease>,
+}
+
+impl WeakSession {
+    /// The session, if any handle to it is left.
+    pub fn upgrade(&self) -> Option<Session> {
+        self.lease.upgrade().map(|lease| Session { lease })
+    }
+}

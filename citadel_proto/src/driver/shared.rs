@@ -1,0 +1,272 @@
+//! What a session's task and its handles share: the machine, who waits, and what is published.
+
+use super::clock::Clock;
+use crate::channel::ChannelEvent;
+use crate::frames::ChannelId;
+use crate::session::{Output, SessionMachine};
+use crate::shutdown::{CloseReason, CloseReport, Stage};
+use citadel_crypt::handshake::{AppProtocol, Instance};
+use citadel_crypt::identity::IdentityPublic;
+use citadel_crypt::ratchets::rekey::{RekeyOutcome, Side, Version};
+use citadel_crypt::suite::Suite;
+use citadel_crypt::{SecrecyMode, Timestamp};
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::task::Waker;
+use tokio::sync::watch;
+
+/// Outcomes that stay readable for callers of `rekey` who look late. More than any window, so that none is missed by a
+/// caller who is polled at least once in so many rounds.
+const OUTCOMES: usize = 64;
+
+/// What does not change in a session's life.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) instance: Instance,
+    pub(super) side: Side,
+    pub(super) peer: IdentityPublic,
+    pub(super) suite: Suite,
+    pub(super) mode: SecrecyMode,
+    pub(super) app_protocol: Option<AppProtocol>,
+}
+
+/// A session as its task and handles see it.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) about: About,
+    core: Mutex<Core>,
+    pub(super) versions: watch::Sender<Version>,
+    /// Rises with every channel that the peer opened.
+    pub(super) incoming: watch::Sender<u64>,
+    /// Rises with every channel that the peer has room for.
+    pub(super) slots: watch::Sender<u64>,
+    pub(super) status: watch::Sender<Status>,
+}
+
+/// How far the end of the session is.
+#[derive(Clone, Debug)]
+pub(super) enum Status {
+    Open,
+    Closing(CloseReason),
+    Closed(CloseReport),
+}
+
+/// The part behind the lock.
+pub(super) struct Core {
+    pub(super) machine: SessionMachine,
+    pub(super) outcomes: VecDeque<RekeyOutcome>,
+    waiting: HashMap<ChannelId, Waiting>,
+    task: Option<Waker>,
+}
+
+/// Who waits on a channel; each half has one handle, so at most one of each.
+#[derive(Default)]
+struct Waiting {
+    reader: Option<Waker>,
+    sender: Option<Waker>,
+    consumed: Option<Waker>,
+}
+
+/// What a handle waits for on a channel.
+#[derive(Clone, Copy)]
+pub(super) enum WaitFor {
+    Message,
+    Room,
+    Consumption,
+}
+
+impl Core {
+    /// Wakes `waker` when a channel's state changes in that respect, or the session ends.
+    pub(super) fn wait(&mut self, id: ChannelId, what: WaitFor, waker: &Waker) {
+        let waiting = self.waiting.entry(id).or_default();
+        let slot = match what {
+            WaitFor::Message => &mut waiting.reader,
+            WaitFor::Room => &mut waiting.sender,
+            WaitFor::Consumption => &mut waiting.consumed,
+        };
+        match slot {
+            Some(old) => old.clone_from(waker),
+            None => *slot = Some(waker.clone()),
+        }
+    }
+
+    /// A handle is gone and waits no more.
+    pub(super) fn forget(&mut self, id: ChannelId, what: WaitFor) {
+        if let Some(waiting) = self.waiting.get_mut(&id) {
+            match what {
+                WaitFor::Message => waiting.reader = None,
+                WaitFor::Room | WaitFor::Consumption => (waiting.sender, waiting.consumed) = (None, None),
+            }
+            if waiting.reader.is_none() && waiting.sender.is_none() && waiting.consumed.is_none() {
+                self.waiting.remove(&id);
+            }
+        }
+    }
+
+    /// The task's look: the next operation of a handle wakes it.
+    pub(super) fn attend(&mut self, waker: &Waker) {
+        match &mut self.task {
+            Some(old) => old.clone_from(waker),
+            None => self.task = Some(waker.clone()),
+        }
+    }
+
+    /// Acts on the machine's outputs; what must happen outside the lock is returned.
+    fn drain(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Channel(event) => self.on_event(event, &mut effects),
+                Output::Rekeyed(outcome) => {
+                    self.outcomes.push_back(outcome);
+                    if self.outcomes.len() > OUTCOMES {
+                        self.outcomes.pop_front();
+                    }
+                    effects.version = Some(outcome.version);
+                }
+                Output::Round(event) => {
+                    log::debug!(target: "citadel::rekey", "session {}: {event:?}", self.machine.instance());
+                }
+                Output::Closing(reason) => effects.status = Some(Status::Closing(reason)),
+                Output::Closed(report) => effects.status = Some(Status::Closed(report)),
+            }
+        }
+        effects
+    }
+
+    fn on_event(&mut self, event: ChannelEvent, effects: &mut Effects) {
+        let (id, what) = match event {
+            ChannelEvent::Incoming => return effects.incoming = true,
+            ChannelEvent::Slot => return effects.slot = true,
+            ChannelEvent::Readable(id) => (id, WaitFor::Message),
+            ChannelEvent::Writable(id) => (id, WaitFor::Room),
+            ChannelEvent::Consumed(id) => (id, WaitFor::Consumption),
+        };
+        let Some(waiting) = self.waiting.get_mut(&id) else { return };
+        effects.wakers.extend(match what {
+            WaitFor::Message => waiting.reader.take(),
+            WaitFor::Room => waiting.sender.take(),
+            WaitFor::Consumption => waiting.consumed.take(),
+        });
+    }
+}
+
+/// What happens after the lock is released.
+#[derive(Default)]
+struct Effects {
+    wakers: Vec<Waker>,
+    version: Option<Version>,
+    incoming: bool,
+    slot: bool,
+    status: Option<Status>,
+}
+
+/// Whether an operation gives the task something to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wake {
+    Task,
+    Nobody,
+}
+
+impl Shared {
+    pub(super) fn new(machine: SessionMachine, about: About, clock: Clock) -> Self {
+        let core = Core { machine, outcomes: VecDeque::new(), waiting: HashMap::new(), task: None };
+        Self {
+            clock,
+            about,
+            core: Mutex::new(core),
+            versions: watch::Sender::new(Version(0)),
+            incoming: watch::Sender::new(0),
+            slots: watch::Sender::new(0),
+            status: watch::Sender::new(Status::Open),
+        }
+    }
+
+    /// Locks, acts, drains, unlocks, wakes. The only way to the machine.
+    pub(super) fn act<R>(&self, act: impl FnOnce(&mut Core, Timestamp) -> (R, Wake)) -> R {
+        let now = self.clock.now();
+        let mut core = self.core.lock();
+        let (result, wake) = act(&mut core, now);
+        let effects = core.drain();
+        let task = if wake == Wake::Task { core.task.take() } else { None };
+        drop(core);
+        task.into_iter().for_each(Waker::wake);
+        self.publish(effects);
+        result
+    }
+
+    /// The same for what asks only.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
+        look(&self.core.lock())
+    }
+
+    /// Publishes in an order that no two threads can turn round: versions rise, states of the end go forward.
+    fn publish(&self, effects: Effects) {
+        let Effects { wakers, version, incoming, slot, status } = effects;
+        if let Some(version) = version {
+            self.versions.send_if_modified(|latest| {
+                let is_newer = version > *latest;
+                *latest = version.max(*latest);
+                is_newer
+            });
+        }
+        if incoming {
+            self.incoming.send_modify(|count| *count += 1);
+        }
+        if slot {
+            self.slots.send_modify(|count| *count += 1);
+        }
+        if let Some(next) = status {
+            self.status.send_if_modified(|status| {
+                let goes_on = match (&*status, &next) {
+                    (Status::Closed(_), _) | (_, Status::Open) => false,
+                    (Status::Closing(_), Status::Closing(_)) => false,
+                    (Status::Open, _) | (_, Status::Closed(_)) => true,
+                };
+                if goes_on {
+                    *status = next;
+                }
+                goes_on
+            });
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Closes with `reason` unless the session is closing already.
+    pub(super) fn close(&self, reason: CloseReason) {
+        self.act(|core, now| {
+            core.machine.close(now, reason);
+            ((), Wake::Task)
+        });
+    }
+
+    /// Waits for the end.
+    pub(super) async fn closed(&self) -> CloseReport {
+        let mut status = self.status.subscribe();
+        loop {
+            if let Status::Closed(report) = &*status.borrow_and_update() {
+                return report.clone();
+            }
+            // The sender lives in `self`: it cannot be gone.
+            if status.changed().await.is_err() {
+                core::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// One of these is in every handle: when the last goes, an open session is aborted (R-SHUT-7).
+pub(super) struct Lease {
+    pub(super) shared: std::sync::Arc<Shared>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shared.act(|core, now| {
+            if core.machine.stage() == Stage::Running {
+                core.machine.close(now, CloseReason::Aborted);
+            }
+            ((), Wake::Task)
+        });
+    }
+}

@@ -1,0 +1,63 @@
+//! What carries sessions: anything that connects and listens for ordered streams of bytes.
+
+use async_trait::async_trait;
+use std::io;
+use std::net::SocketAddr;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// An ordered, reliable stream of bytes in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A stream of any transport.
+pub type BoxedIo = Box<dyn Duplex>;
+
+/// A way to reach other nodes and to be reached.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Connects to a node.
+    ///
+    /// # Errors
+    /// What the network says.
+    async fn connect(&self, host: &str, port: u16) -> io::Result<BoxedIo>;
+
+    /// Listens at `address`.
+    ///
+    /// # Errors
+    /// What the network says.
+    async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>>;
+}
+
+/// A place where streams arrive.
+#[async_trait]
+pub trait Listener: Send + 'static {
+    /// The next stream.
+    ///
+    /// # Errors
+    /// That one could not be taken; a later one may be.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it resolved has taken nothing.
+    async fn accept(&mut self) -> io::Result<Arrived>;
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the network says.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// A stream that arrived.
+pub struct Arrived {
+    /// The stream.
+    pub io: BoxedIo,
+    /// Where it comes from.
+    pub remote: SocketAddr,
+}
+
+impl core::fmt::Debug for Arrived {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Arrived(from {})", self.remote)
+    }
+}

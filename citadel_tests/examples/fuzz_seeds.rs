@@ -2,14 +2,20 @@
 //!
 //! The seeds are committed. They are made anew when a wire format changes.
 
-use citadel_crypt::Timestamp;
+use bytes::BytesMut;
 use citadel_crypt::handshake::{
     ClientConfig, ClientProof, HandshakeConfig, Limits, Psk, PskHint, Refusal, RefusalCode, Request,
     ServerConfig, ServerProof, SessionKind, Trust, VerdictBody,
 };
 use citadel_crypt::identity::Identity;
+use citadel_crypt::ratchets::record::{Frame, RecordHeader, RecordKind};
+use citadel_crypt::ratchets::rekey::{Body, CancelReason, Header, Message, Side, Version};
 use citadel_crypt::secret::Secret;
 use citadel_crypt::suite::sign::SEED_LEN;
+use citadel_crypt::suite::{CryptoProvider, Suite};
+use citadel_crypt::wire::rekey::encode_message;
+use citadel_crypt::{SecrecyMode, Timestamp};
+use citadel_tests::memory_pair::MemoryPair;
 use citadel_tests::seeded::SeededProvider;
 use citadel_tests::sources;
 use citadel_tests::tamper::Pair;
@@ -66,7 +72,35 @@ fn flights() -> io::Result<()> {
     write("flights", "accepted", &VerdictBody::Accepted { limits: Limits::default() }.encode())
 }
 
+/// Every message of one round, and a `Cancel`.
+fn rekey_messages() -> io::Result<()> {
+    let provider: Arc<dyn CryptoProvider> = Arc::new(SeededProvider::new(7));
+    let mut pair = MemoryPair::new(&provider, Suite::DEFAULT, SecrecyMode::BestEffort);
+    let mut messages = pair.recorded_round(Side::Initiator);
+    let round = messages[0].header.round;
+    let header = Header { round, floor: round.attempt, latest: Version(0), earliest: Version(0) };
+    messages.push(Message { header, body: Body::Cancel { reason: CancelReason::Withdrawn } });
+    for (number, message) in messages.iter().enumerate() {
+        write("rekey_messages", &format!("{number}_{:?}", message.kind()), &encode_message(message))?;
+    }
+    Ok(())
+}
+
+fn manager_records() -> io::Result<()> {
+    let header = RecordHeader { version: 0xAB, kind: RecordKind::Control, counter: 0x0102_0304 };
+    write("manager_records", "header", &header.encode())?;
+    let frames = [Frame::Rekey(b"message"), Frame::Credit(1 << 40), Frame::Stop, Frame::Close { code: 7 }];
+    for (number, frame) in frames.iter().enumerate() {
+        let mut body = BytesMut::new();
+        frame.encode(&mut body);
+        write("manager_records", &format!("frame_{number}"), &body)?;
+    }
+    Ok(())
+}
+
 fn main() -> io::Result<()> {
     names()?;
-    flights()
+    flights()?;
+    rekey_messages()?;
+    manager_records()
 }

@@ -54,14 +54,22 @@ impl MemoryPair {
     /// One round that `side` asks for, until both ends are idle.
     pub fn round(&mut self, side: Side) {
         self.input(side, Input::Trigger);
-        self.deliver_all();
+        self.deliver_all(|_| {});
+    }
+
+    /// As [`round`](Self::round); returns the messages in the order in which they arrived.
+    pub fn recorded_round(&mut self, side: Side) -> Vec<Message<HybridAgreement>> {
+        let mut messages = Vec::new();
+        self.input(side, Input::Trigger);
+        self.deliver_all(|message| messages.push(message.clone()));
+        messages
     }
 
     /// One round that both ends ask for at once.
     pub fn contended_round(&mut self) {
         self.input(Side::Initiator, Input::Trigger);
         self.input(Side::Responder, Input::Trigger);
-        self.deliver_all();
+        self.deliver_all(|_| {});
     }
 
     /// `len` bytes from the initiator to the responder, encrypted and decrypted in place.
@@ -95,12 +103,13 @@ impl MemoryPair {
         }
     }
 
-    fn deliver_all(&mut self) {
+    fn deliver_all(&mut self, mut seen: impl FnMut(&Message<HybridAgreement>)) {
         let before = self.version();
         loop {
             let sides = [Side::Responder, Side::Initiator];
             let next = sides.into_iter().find_map(|side| {
                 let (under, message) = self.ends[usize::from(side.number())].inbox.pop_front()?;
+                seen(&message);
                 Some((side, Input::Message { under, message }))
             });
             let Some((side, input)) = next else { break };

@@ -6,13 +6,20 @@
 
 mod flights;
 mod names;
+mod rekey;
 
 pub use flights::flights;
 pub use names::{addresses, identities};
+pub use rekey::{manager_records, rekey_messages};
 
 /// An entry.
 pub type Entry = fn(&[u8]);
 
 /// Every entry with the name of its target and of its folder of seeds.
-pub const ENTRIES: &[(&str, Entry)] =
-    &[("addresses", addresses), ("flights", flights), ("identities", identities)];
+pub const ENTRIES: &[(&str, Entry)] = &[
+    ("addresses", addresses),
+    ("flights", flights),
+    ("identities", identities),
+    ("manager_records", manager_records),
+    ("rekey_messages", rekey_messages),
+];

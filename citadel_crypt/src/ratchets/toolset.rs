@@ -230,3 +230,43 @@ impl fmt::Debug for Toolset {
         write!(f, "Toolset({:?} ..= {:?}, ..)", self.earliest(), self.latest())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ratchets::rekey::{Attempt, KeyAgreement, RoundId};
+    use crate::ratchets::{HybridAgreement, InitialSecrets};
+    use crate::suite::Native;
+
+    fn end(side: Side, mode: SecrecyMode) -> (Toolset, HybridAgreement) {
+        let hs = Secret::copy_from(&[2; 32]);
+        let initial = InitialSecrets { session_id: [1; 32], suite: Suite::DEFAULT, hs, th0: [3; 32] };
+        initial.into_parts(Arc::new(Native), side, mode, None)
+    }
+
+    #[test]
+    fn only_the_latest_version_can_seal_and_version_0s_exporter_outlives_it() {
+        for mode in [SecrecyMode::BestEffort, SecrecyMode::Perfect] {
+            let (mut tools, mut agreement) = end(Side::Initiator, mode);
+            let (_, mut peer) = end(Side::Responder, mode);
+            for version in 1..=4 {
+                let round =
+                    RoundId { version: Version(version), side: Side::Responder, attempt: Attempt(version) };
+                let (secret, offer) = peer.offer(round, false).unwrap();
+                let (candidate, answer) = agreement.answer(round, false, &offer).unwrap();
+                let (own, tag) = peer.complete(secret, round, false, &offer, &answer).unwrap();
+                assert!(agreement.verify_finish(&candidate, &tag));
+                drop(peer.commit(own, Side::Responder));
+                tools
+                    .commit(agreement.commit(candidate, Side::Initiator), Version(version.saturating_sub(2)));
+                let latest = tools.latest();
+                for ratchet in &mut tools.window {
+                    let sealing = ratchet.seal_path(PathId::FIRST).is_ok();
+                    assert_eq!(sealing, ratchet.version() == latest);
+                }
+            }
+            assert_eq!((tools.earliest(), tools.latest()), (Version(2), Version(4)));
+            assert_eq!(tools.exporter().version(), Version(0));
+        }
+    }
+}

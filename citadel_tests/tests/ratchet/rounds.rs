@@ -3,7 +3,7 @@
 use super::support::{pair, round};
 use citadel_crypt::SecrecyMode::{self, BestEffort, Perfect};
 use citadel_crypt::ratchets::rekey::{AgreementError, Attempt, KeyAgreement, RoundId, Side, Version};
-use citadel_crypt::ratchets::{ExportError, OpenError, PathId, SealError};
+use citadel_crypt::ratchets::{ExportError, OpenError, PathId};
 use citadel_crypt::suite::Suite;
 use rstest::rstest;
 
@@ -105,16 +105,6 @@ fn a_candidate_opens_records_and_goes_on_after_its_commit(#[case] mode: SecrecyM
     b.tools.commit(ratchet, Version(0));
     assert_eq!(b.open(&one), Err(OpenError::Replayed));
     assert_eq!(b.open_next(&two).unwrap(), b"two");
-}
-
-#[test]
-fn what_sealed_before_a_commit_no_longer_does() {
-    let (mut a, mut b) = pair(Suite::DEFAULT, BestEffort);
-    let id = RoundId { version: Version(1), side: Side::Initiator, attempt: Attempt(1) };
-    let (_, offer) = a.agreement.offer(id, false).unwrap();
-    let (mut candidate, _) = b.agreement.answer(id, false, &offer).unwrap();
-    assert!(candidate.ratchet_mut().seal_path(PATH).is_ok(), "the type allows it, the machine never does");
-    assert!(matches!(b.tools.seal(PathId(3), b"", &mut []), Err(SealError::NoPath(PathId(3)))));
 }
 
 #[test]

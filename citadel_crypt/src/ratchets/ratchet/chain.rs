@@ -160,3 +160,92 @@ impl Chain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain() -> Chain {
+        Chain::new(Secret::copy_from(&[9; 32]))
+    }
+
+    fn key(chain: &mut Chain, counter: u64) -> Result<Vec<u8>, OpenError> {
+        chain.with_key(counter, |key| Ok(key.to_vec()))
+    }
+
+    /// Everything the chain keeps, and everything that follows from it for a while.
+    fn kept_and_derived(chain: &Chain) -> Vec<u8> {
+        let mut bytes: Vec<u8> = chain.seed.expose().to_vec();
+        for block in &chain.blocks {
+            bytes.extend(block.stream.expose());
+        }
+        let mut seed = Secret::copy_from(chain.seed.expose());
+        for number in chain.expanded..chain.expanded + 3 {
+            let (block, next) = Block::expand(number, &seed);
+            bytes.extend(block.stream.expose());
+            bytes.extend(next.expose());
+            seed = next;
+        }
+        bytes
+    }
+
+    fn contains(bytes: &[u8], key: &[u8]) -> bool {
+        bytes.windows(KEY_LEN).any(|window| window == key)
+    }
+
+    #[test]
+    fn no_used_key_or_seed_is_kept_or_follows_from_what_is_kept() {
+        let mut chain = chain();
+        let mut gone = vec![chain.seed.expose().to_vec()];
+        for counter in [0, 1, 40, 2, 31, 200, 199, 64, 63, 96] {
+            let seed = chain.seed.expose().to_vec();
+            gone.push(key(&mut chain, counter).unwrap());
+            if chain.seed.expose()[..] != seed[..] {
+                gone.push(seed);
+            }
+            let bytes = kept_and_derived(&chain);
+            assert!(gone.iter().all(|secret| !contains(&bytes, secret)), "after record {counter}");
+        }
+        let unused = key(&mut self::chain(), 3).unwrap();
+        assert!(contains(&kept_and_derived(&chain), &unused), "the search finds what is there");
+    }
+
+    #[test]
+    fn a_record_that_does_not_open_changes_nothing() {
+        let mut chain = chain();
+        for counter in [5, 70] {
+            key(&mut chain, counter).unwrap();
+        }
+        let state = |chain: &Chain| {
+            let left: Vec<_> = chain.blocks.iter().map(|block| (block.number, block.left)).collect();
+            (kept_and_derived(chain), left, chain.expanded, chain.next, chain.stored)
+        };
+        let before = state(&chain);
+        for counter in [0, 5, 6, 69, 71, 96, 700, 71 + MAX_JUMP, 72 + MAX_JUMP, u64::MAX] {
+            assert!(chain.with_key(counter, |_| Err::<(), _>(OpenError::NotAuthentic)).is_err());
+            assert!(state(&chain) == before, "record {counter}");
+        }
+    }
+
+    #[test]
+    fn keys_do_not_depend_on_the_order_in_which_they_are_asked_for() {
+        let (mut forth, mut back) = (chain(), chain());
+        let rising: Vec<_> = (0..100).map(|counter| key(&mut forth, counter).unwrap()).collect();
+        let mut falling: Vec<_> = (0..100).rev().map(|counter| key(&mut back, counter).unwrap()).collect();
+        falling.reverse();
+        assert_eq!(rising, falling);
+        assert!((1..100).all(|at| !rising[at..].contains(&rising[at - 1])));
+        assert!(forth.blocks.len() <= 1 && back.blocks.len() <= 1, "used blocks are gone");
+    }
+
+    #[test]
+    fn overtaken_keys_are_bounded_and_the_oldest_go() {
+        let mut chain = chain();
+        for jump in 1..=20 {
+            key(&mut chain, jump * (MAX_JUMP + 1) - 1).unwrap();
+            assert!(chain.stored <= MAX_STORED);
+            assert!(chain.blocks.len() as u64 <= MAX_STORED / BLOCK + 4);
+        }
+        assert_eq!(key(&mut chain, 0), Err(OpenError::Replayed));
+    }
+}

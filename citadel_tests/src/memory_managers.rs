@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Records in flight in one direction.
 const QUEUE: usize = 8;
 
-/// Managers of `suite` whose rounds are never signed, initiator first. Must be called inside a tokio runtime.
+/// Managers of `suite` whose rounds are never signed: they have no identities, initiator first. Must be called inside a tokio runtime.
 pub fn memory_managers(
     provider: &Arc<dyn CryptoProvider>,
     suite: Suite,
@@ -25,8 +25,7 @@ pub fn memory_managers(
     let (to_initiator, from_responder) = mpsc::channel::<Bytes>(QUEUE);
     let manager = |side, sink, stream: mpsc::Receiver<Bytes>| {
         let keys = initial_secrets(suite).into_parts(Arc::clone(provider), side, mode, None);
-        let mut config = ManagerConfig::new(side, suite);
-        config.rekey.reauth = None;
+        let config = ManagerConfig::new(&keys);
         RatchetManager::spawn(keys, config, sink, stream.map(Ok::<_, Infallible>))
     };
     [

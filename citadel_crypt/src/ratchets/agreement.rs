@@ -93,6 +93,11 @@ impl InitialSecrets {
 }
 
 impl HybridAgreement {
+    /// Whether rounds can be signed: both identities are known.
+    pub fn signs(&self) -> bool {
+        self.identities.is_some()
+    }
+
     /// Suite of the session.
     pub fn suite(&self) -> crate::suite::Suite {
         self.session.suite

@@ -300,7 +300,7 @@ impl Drop for Farewell {
     fn drop(&mut self) {
         let over = matches!(*self.0.life.borrow(), Life::Ended(_));
         if !over {
-            log::warn!(target: "citadel::rekey", "the task of a manager was dropped before its end");
+            log::debug!(target: "citadel::rekey", "the task of a manager was dropped before its end");
             self.0.end(&EndReason::Cancelled);
             self.say(EndReason::Cancelled);
         }

@@ -12,7 +12,7 @@ use super::messenger::lane::{self, Delivered, Next};
 use super::pace::Pace;
 use super::ratchet_manager::{ManagerStats, SessionKeys};
 use super::record::{Frame, RecordKind};
-use super::rekey::{Input, Message, Output, Owed, Phase, Timestamp, Verdict, Version};
+use super::rekey::{Event, Input, Message, Output, Owed, Phase, Timestamp, Verdict, Version};
 use super::sealing::{Keys, Opened};
 use super::shared::{Life, Shared, Status};
 use crate::SecrecyMode;
@@ -49,7 +49,7 @@ impl Engine {
             (policy, _) => policy,
         };
         let window = config.receive_window();
-        let remembered = usize::from(config.rekey.window);
+        let remembered = config.remembered();
         Self {
             shared: Shared::new(keys.exporter(), remembered, config.send_queue(), window),
             keys,
@@ -185,7 +185,10 @@ impl Engine {
         self.credit.on_received(lane::cost(&message))?;
         match self.shared.lane.deliver(message, self.credit.window()) {
             Delivered::Queued => self.stats.messages_received += 1,
-            Delivered::NoReader | Delivered::NoRoom => self.stats.messages_dropped += 1,
+            Delivered::AfterFinish if self.ordered => return Err(EndReason::Malformed),
+            Delivered::NoReader | Delivered::NoRoom | Delivered::AfterFinish => {
+                self.stats.messages_dropped += 1
+            }
         }
         Ok(())
     }
@@ -284,7 +287,7 @@ impl Engine {
                     self.shared.snapshot.evict(earliest);
                     self.keys.evict(earliest);
                 }
-                Output::Event(event) => self.shared.observe(event),
+                Output::Event(event) => self.on_event(event),
                 Output::Halted => {
                     self.shared.completion.withdraw(&RekeyError::Halted);
                     self.shared.life.send_replace(Life::Halted);
@@ -293,6 +296,13 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    fn on_event(&self, event: Event) {
+        if let Event::Stalled { round } = event {
+            log::warn!(target: "citadel::rekey", session = self.keys.session(), round:? = round; "rekey {round:?} stalls");
+        }
+        self.shared.observe(event);
     }
 
     /// One line per transition, for whoever has to find out what two ends did.

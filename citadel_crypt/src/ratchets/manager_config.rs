@@ -1,7 +1,7 @@
 //! What a manager is told once: limits and durations, each with the reason for its default.
 
-use super::rekey::{RekeyConfig, Side};
-use crate::suite::Suite;
+use super::ratchet_manager::SessionKeys;
+use super::rekey::{Reauth, RekeyConfig};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,10 +40,12 @@ pub struct ManagerConfig {
 }
 
 impl ManagerConfig {
-    /// Defaults for one side of a session over `suite`.
-    pub fn new(side: Side, suite: Suite) -> Self {
+    /// Defaults for the session of `keys`: its side and suite; signed rounds where its ends have identities.
+    pub fn new((toolset, agreement): &SessionKeys) -> Self {
+        let mut rekey = RekeyConfig::new(toolset.side(), toolset.suite().id());
+        rekey.reauth = agreement.signs().then(Reauth::default);
         Self {
-            rekey: RekeyConfig::new(side, suite.id()),
+            rekey,
             rounds: RoundPolicy::ByMode,
             deadline: Duration::from_secs(10),
             flush_deadline: Duration::from_secs(5),
@@ -54,6 +56,11 @@ impl ManagerConfig {
             tasks: TaskTracker::new(),
             token: CancellationToken::new(),
         }
+    }
+
+    /// Outcomes that stay readable: those of the last W commits.
+    pub(crate) fn remembered(&self) -> usize {
+        usize::from(self.rekey.window.clamp(2, 16))
     }
 
     pub(crate) fn send_queue(&self) -> u32 {
@@ -82,7 +89,7 @@ pub enum RoundPolicy {
         interval: Duration,
     },
     /// Strict: every message goes out under a version that no earlier message of its sender used, so each
-    /// message waits for a completed round. The only policy under which sending waits.
+    /// message waits for a completed round. The only policy under which sending waits; after a halt none goes out.
     PerMessage,
 }
 

@@ -118,9 +118,10 @@ fn peer<H>(
 ) -> Peer<H> {
     let provider = CountingProvider::default();
     let secrets = provider.secrets();
-    let config = config(setting, side);
+    let keys = initial().into_parts(Arc::new(provider), side, setting.mode, None);
+    let config = config(setting, &keys);
     let tasks = config.tasks.clone();
-    let handle = spawn(initial().into_parts(Arc::new(provider), side, setting.mode, None), config);
+    let handle = spawn(keys, config);
     tasks.close();
     Peer { handle, secrets, out, tasks }
 }
@@ -132,11 +133,10 @@ fn initial() -> InitialSecrets {
 }
 
 /// The configuration of one end under `setting`.
-pub fn config(setting: &Setting, side: Side) -> ManagerConfig {
-    let mut config = ManagerConfig::new(side, Suite::DEFAULT);
+pub fn config(setting: &Setting, keys: &SessionKeys) -> ManagerConfig {
+    let mut config = ManagerConfig::new(keys);
     config.rekey.window = setting.window;
     config.rekey.reliable_path = setting.ordered;
-    config.rekey.reauth = None;
     config.rounds = setting.rounds;
     config
 }

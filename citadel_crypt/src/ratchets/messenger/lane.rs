@@ -97,6 +97,8 @@ pub(crate) enum Delivered {
     Queued,
     /// Nobody reads any more.
     NoReader,
+    /// The peer said that it finished; on an unordered path this one was overtaken.
+    AfterFinish,
     /// No room: only where the peer keeps to no credit (unordered paths).
     NoRoom,
 }
@@ -235,7 +237,8 @@ impl Lane {
         let mut incoming = self.incoming.lock();
         let after = incoming.queued.saturating_add(usize::try_from(cost(&message)).unwrap_or(usize::MAX));
         match incoming.half {
-            RecvHalf::Open | RecvHalf::Finished(_) => {}
+            RecvHalf::Open => {}
+            RecvHalf::Finished(_) => return Delivered::AfterFinish,
             RecvHalf::Gone(Telling::WhenItSends) => {
                 incoming.half = RecvHalf::Gone(Telling::Now);
                 return Delivered::NoReader;

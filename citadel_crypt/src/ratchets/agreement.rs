@@ -103,6 +103,11 @@ impl HybridAgreement {
         self.session.suite
     }
 
+    /// Whether rounds can be signed: there are identities.
+    pub fn can_sign(&self) -> bool {
+        self.identities.is_some()
+    }
+
     fn transcript<'a>(
         &'a self,
         round: RoundId,

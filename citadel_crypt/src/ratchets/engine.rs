@@ -139,7 +139,7 @@ impl Engine {
 
     /// An item of the stream.
     pub(crate) fn handle_record(&mut self, now: Timestamp, record: Bytes) -> Result<(), EndReason> {
-        match self.keys.open(record) {
+        match self.keys.open(record)? {
             Some(Opened { under, kind: RecordKind::Data, body }) => {
                 self.on_record(now, under)?;
                 self.on_message(body.freeze())

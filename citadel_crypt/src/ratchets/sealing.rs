@@ -31,8 +31,10 @@ pub(crate) struct Opened {
 }
 
 impl Keys {
-    pub(crate) fn new((toolset, agreement): SessionKeys, config: RekeyConfig, now: Timestamp) -> Self {
+    pub(crate) fn new((toolset, agreement): SessionKeys, mut config: RekeyConfig, now: Timestamp) -> Self {
         let ordered = config.reliable_path;
+        // A signed round that is due and cannot be signed would end the session.
+        config.reauth = config.reauth.filter(|_| agreement.can_sign());
         Self { machine: RekeyMachine::new(config, agreement, now), toolset, sealed: 0, ordered }
     }
 
@@ -106,15 +108,24 @@ impl Keys {
 
     /// Opens a record under the one version that its header names, the candidate's included; on an ordered path
     /// only the next one of that version. `None` has changed nothing.
-    pub(crate) fn open(&mut self, record: Bytes) -> Option<Opened> {
-        let header = RecordHeader::decode(&record).ok()?;
-        let under = self.machine.resolve(header.version)?;
+    ///
+    /// # Errors
+    /// [`EndReason::KeyLimit`] for an authentic record past the hard limit, and [`EndReason::Unavailable`].
+    pub(crate) fn open(&mut self, record: Bytes) -> Result<Option<Opened>, EndReason> {
+        let Ok(header) = RecordHeader::decode(&record) else { return Ok(None) };
+        let Some(under) = self.machine.resolve(header.version) else { return Ok(None) };
         let mut body = record.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         let aad = body.split_to(HEADER_LEN);
         let counter = (!self.ordered).then_some(u64::from(header.counter));
-        let len = self.open_under(under, counter, &aad, &mut body).ok()?;
-        body.truncate(len);
-        Some(Opened { under, kind: header.kind, body })
+        match self.open_under(under, counter, &aad, &mut body) {
+            Ok(len) => {
+                body.truncate(len);
+                Ok(Some(Opened { under, kind: header.kind, body }))
+            }
+            Err(OpenError::KeyExhausted) => Err(EndReason::KeyLimit),
+            Err(OpenError::Unavailable) => Err(EndReason::Unavailable),
+            Err(_) => Ok(None),
+        }
     }
 
     fn open_under(
@@ -135,5 +146,52 @@ impl Keys {
     /// A rekey message from an opened record; `None` is no message of this session's suite.
     pub(crate) fn decode(&self, bytes: &[u8]) -> Option<Message<HybridAgreement>> {
         wire::rekey::decode_message(self.toolset.suite(), bytes).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ratchets::rekey::{Reauth, Side};
+    use crate::ratchets::{InitialSecrets, KeyLimits, RatchetConfig};
+    use crate::secret::Secret;
+    use crate::suite::{Native, Suite};
+    use std::time::Duration;
+
+    fn keys(side: Side, config: RatchetConfig, ordered: bool) -> Keys {
+        let hs = Secret::copy_from(&[2; 32]);
+        let initial = InitialSecrets { session_id: [1; 32], suite: Suite::DEFAULT, hs, th0: [3; 32] };
+        let parts = initial.into_parts(Arc::new(Native), side, config, None);
+        let due_now = Some(Reauth { interval: Duration::ZERO, rounds: 1 });
+        let config = RekeyConfig {
+            reauth: due_now,
+            reliable_path: ordered,
+            ..RekeyConfig::new(side, Suite::DEFAULT.id())
+        };
+        Keys::new(parts, config, Timestamp::ZERO)
+    }
+
+    #[test]
+    fn fix_without_identities_no_round_is_ever_due_to_be_signed() {
+        let keys = keys(Side::Initiator, RatchetConfig::default(), true);
+        assert!(!keys.machine().view().signed_due);
+        assert_eq!(keys.machine().poll_timeout(), None);
+    }
+
+    #[test]
+    fn fix_an_authentic_record_past_the_hard_limit_ends_the_session_and_a_forged_one_does_not() {
+        for ordered in [true, false] {
+            let limits = KeyLimits { hard_records: 1, ..KeyLimits::default() };
+            let mut sender = keys(Side::Initiator, RatchetConfig::default(), ordered);
+            let mut receiver =
+                keys(Side::Responder, RatchetConfig { limits, ..RatchetConfig::default() }, ordered);
+            let mut next = || sender.seal(RecordKind::Data, Keys::record(0)).unwrap();
+            assert!(matches!(receiver.open(next()), Ok(Some(_))));
+            let past = next();
+            let mut forged = past.to_vec();
+            forged[HEADER_LEN] ^= 1;
+            assert!(matches!(receiver.open(forged.into()), Ok(None)));
+            assert!(matches!(receiver.open(past), Err(EndReason::KeyLimit)));
+        }
     }
 }

@@ -106,16 +106,19 @@ fn limits_hold_on_both_ends(#[case] mode: SecrecyMode) {
     let limits = KeyLimits { soft_records: 3, soft_bytes: 1000, hard_records: 5, hard_bytes: 1200 };
     let config = RatchetConfig { mode, limits };
     let (mut a, mut b) = pair(Suite::DEFAULT, config);
+    let (mut boundless, _) = pair(Suite::DEFAULT, mode);
     for i in 0..5 {
         assert_eq!((a.tools.needs_rekey(), b.tools.needs_rekey()), (i >= 3, i >= 3));
         let record = a.seal(PATH, b"x");
         b.open_next(&record).unwrap();
     }
     assert_eq!(a.tools.seal(PATH, b"", &mut []), Err(SealError::KeyExhausted));
-    let mut body = vec![0; 17];
-    assert_eq!(b.tools.open(b.tools.latest(), PATH, None, b"", &mut body), Err(OpenError::KeyExhausted));
-    let numbered = b.tools.open(b.tools.latest(), PATH, Some(5), b"", &mut body);
-    assert_eq!(numbered, Err(OpenError::KeyExhausted));
+    let sixth = records(&mut boundless, 6).remove(5);
+    assert_eq!(b.open_next(&sixth), Err(OpenError::KeyExhausted));
+    assert_eq!(b.open(&sixth), Err(OpenError::KeyExhausted));
+    let mut body = sixth.body;
+    assert!(b.tools.open(b.tools.latest(), PATH, Some(5), b"aad", &mut body).is_err());
+    assert!(body.iter().all(|byte| *byte == 0), "no plaintext after an error");
 
     // 984 bytes and their tag reach the soft limit, 200 more would pass the hard one.
     let (mut a, mut b) = pair(Suite::DEFAULT, config);
@@ -123,8 +126,27 @@ fn limits_hold_on_both_ends(#[case] mode: SecrecyMode) {
     b.open_next(&record).unwrap();
     assert!(a.tools.needs_rekey() && b.tools.needs_rekey());
     assert_eq!(a.tools.seal(PATH, b"", &mut [0; 185]), Err(SealError::KeyExhausted));
-    let mut body = vec![0; 201];
-    assert_eq!(b.tools.open(b.tools.latest(), PATH, None, b"", &mut body), Err(OpenError::KeyExhausted));
+    let (mut boundless, _) = pair(Suite::DEFAULT, mode);
+    boundless.seal(PATH, &[0; 984]);
+    let over = boundless.seal(PATH, &[0; 185]);
+    assert_eq!(b.open_next(&over), Err(OpenError::KeyExhausted));
     let record = a.seal(PATH, &[0; 184]);
+    b.open_next(&record).unwrap();
+}
+
+// The answer to `KeyExhausted` is the end of the session, so a stranger's record must never be given it.
+#[rstest]
+#[case(BestEffort)]
+#[case(Perfect)]
+fn fix_a_forged_number_or_length_is_no_key_limit(#[case] mode: SecrecyMode) {
+    let limits = KeyLimits { soft_records: 3, soft_bytes: 1000, hard_records: 5, hard_bytes: 1200 };
+    let (mut a, mut b) = pair(Suite::DEFAULT, RatchetConfig { mode, limits });
+    for (counter, len) in [(Some(5), 17), (Some(500), 17), (None, 2000), (Some(u64::MAX), 17)] {
+        let opened = b.tools.open(b.tools.latest(), PATH, counter, b"", &mut vec![0; len]);
+        let far = mode == Perfect && counter == Some(u64::MAX);
+        let expected = if far { OpenError::TooFarAhead } else { OpenError::NotAuthentic };
+        assert_eq!(opened, Err(expected), "{counter:?} {len}");
+    }
+    let record = a.seal(PATH, b"still fine");
     b.open_next(&record).unwrap();
 }

@@ -43,15 +43,15 @@ struct Block {
 }
 
 impl Block {
-    /// Block `number` of `seed`, and the seed of the next one.
-    fn expand(number: u64, seed: &Secret<KEY_LEN>) -> (Box<Self>, Secret<KEY_LEN>) {
+    /// Block `number` of `seed`, which becomes the seed of the next one. It is overwritten where it stands: a seed
+    /// that is moved leaves a copy that nobody wipes.
+    fn expand(number: u64, seed: &mut Secret<KEY_LEN>) -> Box<Self> {
         let mut block = Box::new(Self { number, left: u32::MAX, stream: Secret::zero() });
         kdf::keystream(seed, block.stream.expose_mut());
-        let mut next = Secret::zero();
         let head = &mut block.stream.expose_mut()[..KEY_LEN];
-        next.expose_mut().copy_from_slice(head);
+        seed.expose_mut().copy_from_slice(head);
         head.zeroize();
-        (block, next)
+        block
     }
 
     /// The key of the `slot`-th record, if it was not used.
@@ -120,18 +120,18 @@ impl Chain {
         slot: usize,
         use_key: impl FnOnce(&[u8]) -> Result<T, OpenError>,
     ) -> Result<T, OpenError> {
-        let (mut last, mut seed) = Block::expand(self.expanded, &self.seed);
+        let mut seed = Secret::copy_from(self.seed.expose());
+        let mut last = Block::expand(self.expanded, &mut seed);
         let mut passed = Vec::new();
         while last.number < number {
-            let (block, next) = Block::expand(last.number + 1, &seed);
+            let block = Block::expand(last.number + 1, &mut seed);
             passed.push(std::mem::replace(&mut last, block));
-            seed = next;
         }
         let used = use_key(last.key(slot).ok_or(OpenError::Replayed)?)?;
         last.wipe(slot);
         self.blocks.extend(passed);
         self.blocks.push_back(last);
-        self.seed = seed;
+        self.seed.expose_mut().copy_from_slice(seed.expose());
         self.expanded = number + 1;
         Ok(used)
     }

@@ -5,6 +5,7 @@ use super::keys::{Iv, Kit, PathKey, PathSecrets, Usage};
 use super::replay::ReplayWindow;
 use crate::suite::{CryptoError, TAG_LEN};
 use std::sync::Arc;
+use zeroize::Zeroize;
 
 /// The receiving end of one path under one version.
 pub struct OpenPath {
@@ -36,22 +37,33 @@ impl OpenPath {
     /// # Errors
     /// As [`open_next`](Self::open_next), and [`OpenError::Replayed`], [`OpenError::TooFarAhead`].
     pub fn open_at(&mut self, counter: u64, aad: &[u8], body: &mut [u8]) -> Result<usize, OpenError> {
-        let usage = self.usage.after(&self.kit, counter, body.len()).map_err(|_| OpenError::KeyExhausted)?;
+        let usage = self.usage.after(&self.kit, counter, body.len()).ok();
         if body.len() < TAG_LEN {
             return Err(OpenError::NotAuthentic);
         }
         let aead = self.kit.aead;
         let nonce = self.iv.nonce(aead, counter);
         let nonce = &nonce[..aead.nonce_len()];
-        let len = match &mut self.key {
+        // Asked after the tag was checked: number and length are anyone's claim before, and the answer to
+        // `KeyExhausted` is the end of the session.
+        let within_limit = |opened: Result<usize, CryptoError>, body: &mut [u8]| {
+            let len = opened?;
+            let usage = usage.ok_or_else(|| {
+                body.zeroize();
+                OpenError::KeyExhausted
+            })?;
+            Ok((len, usage))
+        };
+        let (len, usage) = match &mut self.key {
             PathKey::One(key) => {
                 self.window.check(counter)?;
-                let len = key.open(nonce, aad, body)?;
+                let opened = within_limit(key.open(nonce, aad, body), body)?;
                 self.window.mark(counter);
-                len
+                opened
             }
-            PathKey::Chain(chain) => chain
-                .with_key(counter, |key| Ok(self.kit.provider.open_once(aead, key, nonce, aad, body)?))?,
+            PathKey::Chain(chain) => chain.with_key(counter, |key| {
+                within_limit(self.kit.provider.open_once(aead, key, nonce, aad, body), body)
+            })?,
         };
         self.usage = usage;
         Ok(len)

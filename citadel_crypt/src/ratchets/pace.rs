@@ -163,7 +163,7 @@ mod tests {
 
     // A deadline that has passed would be the driver's next one again and again.
     #[test]
-    fn fix_nothing_is_due_while_the_peers_offer_waits_for_a_token() {
+    fn fix_0008_nothing_is_due_while_the_peers_offer_waits_for_a_token() {
         let mut pace = pace(MODE, Side::Responder);
         (0..64).for_each(|_| pace.on_sent());
         let round = RoundId { version: Version(1), side: Side::Responder, attempt: Attempt(1) };

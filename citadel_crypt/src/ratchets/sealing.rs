@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn fix_without_identities_no_round_is_ever_due_to_be_signed() {
+    fn fix_0010_without_identities_no_round_is_ever_due_to_be_signed() {
         let keys = keys(Side::Initiator, RatchetConfig::default(), true);
         assert!(!keys.machine().view().signed_due);
         assert_eq!(keys.machine().poll_timeout(), None);
     }
 
     #[test]
-    fn fix_an_authentic_record_past_the_hard_limit_ends_the_session_and_a_forged_one_does_not() {
+    fn fix_0009_an_authentic_record_past_the_hard_limit_ends_the_session_and_a_forged_one_does_not() {
         for ordered in [true, false] {
             let limits = KeyLimits { hard_records: 1, ..KeyLimits::default() };
             let mut sender = keys(Side::Initiator, RatchetConfig::default(), ordered);

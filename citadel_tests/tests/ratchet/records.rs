@@ -138,7 +138,7 @@ fn limits_hold_on_both_ends(#[case] mode: SecrecyMode) {
 #[rstest]
 #[case(BestEffort)]
 #[case(Perfect)]
-fn fix_a_forged_number_or_length_is_no_key_limit(#[case] mode: SecrecyMode) {
+fn fix_0009_a_forged_number_or_length_is_no_key_limit(#[case] mode: SecrecyMode) {
     let limits = KeyLimits { soft_records: 3, soft_bytes: 1000, hard_records: 5, hard_bytes: 1200 };
     let (mut a, mut b) = pair(Suite::DEFAULT, RatchetConfig { mode, limits });
     for (counter, len) in [(Some(5), 17), (Some(500), 17), (None, 2000), (Some(u64::MAX), 17)] {

@@ -119,7 +119,7 @@ fn a_lost_tie_without_a_token_yields_when_one_comes() {
 }
 
 #[test]
-fn fix_offers_that_are_cancelled_again_cost_no_more_key_agreements_than_tokens() {
+fn fix_0007_offers_that_are_cancelled_again_cost_no_more_key_agreements_than_tokens() {
     let (mut me, _) = pair(ME);
     me.step(Input::Trigger);
     for attempt in 1..=100 {

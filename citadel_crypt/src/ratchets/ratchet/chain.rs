@@ -181,10 +181,8 @@ mod tests {
         }
         let mut seed = Secret::copy_from(chain.seed.expose());
         for number in chain.expanded..chain.expanded + 3 {
-            let (block, next) = Block::expand(number, &seed);
-            bytes.extend(block.stream.expose());
-            bytes.extend(next.expose());
-            seed = next;
+            bytes.extend(Block::expand(number, &mut seed).stream.expose());
+            bytes.extend(seed.expose());
         }
         bytes
     }

@@ -4,17 +4,23 @@
 
 use bytes::BytesMut;
 use citadel_crypt::handshake::{
-    ClientConfig, ClientProof, HandshakeConfig, Limits, Psk, PskHint, Refusal, RefusalCode, Request,
-    ServerConfig, ServerProof, SessionKind, Trust, VerdictBody,
+    ClientConfig, ClientProof, HandshakeConfig, Instance, Limits, Psk, PskHint, Refusal, RefusalCode,
+    Request, ServerConfig, ServerProof, SessionKind, Trust, VerdictBody,
 };
 use citadel_crypt::identity::Identity;
 use citadel_crypt::ratchets::record::{Frame, RecordHeader, RecordKind};
-use citadel_crypt::ratchets::rekey::{Body, CancelReason, Header, Message, Side, Version};
+use citadel_crypt::ratchets::rekey::{self, Body, CancelReason, Message, Side, Version};
 use citadel_crypt::secret::Secret;
 use citadel_crypt::suite::sign::SEED_LEN;
 use citadel_crypt::suite::{CryptoProvider, Suite};
 use citadel_crypt::wire::rekey::encode_message;
 use citadel_crypt::{SecrecyMode, Timestamp};
+use citadel_proto::CloseReason;
+use citadel_proto::frames::{
+    ChannelId, FinishedBy, Part, put_ack, put_channel_credit, put_close, put_closing, put_credit, put_data,
+    put_finish, put_open, put_ping, put_pong, put_rekey, put_reset, put_session_credit, put_stop,
+};
+use citadel_proto::record::Header;
 use citadel_tests::memory_pair::MemoryPair;
 use citadel_tests::seeded::SeededProvider;
 use citadel_tests::sources;
@@ -78,7 +84,7 @@ fn rekey_messages() -> io::Result<()> {
     let mut pair = MemoryPair::new(&provider, Suite::DEFAULT, SecrecyMode::BestEffort);
     let mut messages = pair.recorded_round(Side::Initiator);
     let round = messages[0].header.round;
-    let header = Header { round, floor: round.attempt, latest: Version(0), earliest: Version(0) };
+    let header = rekey::Header { round, floor: round.attempt, latest: Version(0), earliest: Version(0) };
     messages.push(Message { header, body: Body::Cancel { reason: CancelReason::Withdrawn } });
     for (number, message) in messages.iter().enumerate() {
         write("rekey_messages", &format!("{number}_{:?}", message.kind()), &encode_message(message))?;
@@ -98,9 +104,51 @@ fn manager_records() -> io::Result<()> {
     Ok(())
 }
 
+/// A frame of each type, some of them together, and a stream of two records.
+fn frames_and_records() -> io::Result<()> {
+    let channel = ChannelId(2);
+    let instance = Instance::of(&[1; 32]);
+    let local = CloseReason::application(7, "done");
+    type Put<'a> = &'a dyn Fn(&mut BytesMut);
+    let puts: [(&str, Put<'_>); 15] = [
+        ("ping", &|out| put_ping(out, 1 << 40)),
+        ("pong", &|out| put_pong(out, 7)),
+        ("open", &|out| put_open(out, channel, b"name")),
+        ("whole", &|out| put_data(out, ChannelId(0), 0, Part::Whole, b"message")),
+        ("first", &|out| put_data(out, ChannelId(0), 0, Part::First { total: 9 }, b"mess")),
+        ("last", &|out| put_data(out, ChannelId(0), 68, Part::Last, b"age 1")),
+        ("finish", &|out| put_finish(out, ChannelId(0), 0, FinishedBy::Application)),
+        ("reset", &|out| put_reset(out, ChannelId(0), 0, 3)),
+        ("stop", &|out| put_stop(out, ChannelId(0), 3)),
+        ("ack", &|out| put_ack(out, ChannelId(0), 0, 0)),
+        ("credit", &|out| put_credit(out, ChannelId(0), 1 << 20)),
+        ("session_credit", &|out| put_session_credit(out, 1 << 20)),
+        ("channel_credit", &|out| put_channel_credit(out, 32)),
+        ("closing", &|out| put_closing(out, &local, instance)),
+        ("close", &|out| put_close(out, &local, instance)),
+    ];
+    let mut all = BytesMut::new();
+    for (name, put) in puts {
+        let mut frame = BytesMut::new();
+        put(&mut frame);
+        write("frames", name, &frame)?;
+        put(&mut all);
+    }
+    write("frames", "all", &all)?;
+    let message = fs::read(sources::root().join("citadel_tests/fuzz/seeds/rekey_messages/0_AliceToBob"))?;
+    let mut rekey = BytesMut::new();
+    put_rekey(&mut rekey, &message);
+    write("frames", "rekey", &rekey)?;
+    let record =
+        |len: usize| [&Header { version_bits: 1, body_len: len }.encode()[..], &vec![7; len]].concat();
+    write("records", "two", &[record(17), record(40)].concat())?;
+    write("records", "half", &record(60)[..30])
+}
+
 fn main() -> io::Result<()> {
     names()?;
     flights()?;
     rekey_messages()?;
-    manager_records()
+    manager_records()?;
+    frames_and_records()
 }

@@ -7,10 +7,12 @@
 mod flights;
 mod names;
 mod rekey;
+mod session;
 
 pub use flights::flights;
 pub use names::{addresses, identities};
 pub use rekey::{manager_records, rekey_messages};
+pub use session::{frames, records};
 
 /// An entry.
 pub type Entry = fn(&[u8]);
@@ -19,7 +21,9 @@ pub type Entry = fn(&[u8]);
 pub const ENTRIES: &[(&str, Entry)] = &[
     ("addresses", addresses),
     ("flights", flights),
+    ("frames", frames),
     ("identities", identities),
     ("manager_records", manager_records),
+    ("records", records),
     ("rekey_messages", rekey_messages),
 ];

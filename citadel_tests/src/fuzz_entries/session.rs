@@ -1,0 +1,92 @@
+//! What a path carries: records before they are opened, frames after, and a session that is fed with them.
+
+use crate::memory_pair::initial_secrets;
+use crate::seeded::SeededProvider;
+use bytes::{Bytes, BytesMut};
+use citadel_crypt::handshake::{Established, Instance, Limits, SessionKind};
+use citadel_crypt::identity::Identity;
+use citadel_crypt::ratchets::PathId;
+use citadel_crypt::ratchets::rekey::{Side, Timestamp, Version};
+use citadel_crypt::secret::Secret;
+use citadel_crypt::suite::sign::SEED_LEN;
+use citadel_crypt::suite::{CryptoProvider, Suite};
+use citadel_crypt::{SecrecyMode, suite::TAG_LEN};
+use citadel_proto::SessionConfig;
+use citadel_proto::frames::Frames;
+use citadel_proto::record::{self, HEADER_LEN, Header, KIND_FRAMES, MAX_PAYLOAD, RawRecord};
+use citadel_proto::session::{Input, SessionMachine};
+use std::sync::{Arc, LazyLock};
+
+const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
+static PROVIDER: LazyLock<Arc<dyn CryptoProvider>> = LazyLock::new(|| Arc::new(SeededProvider::new(1)));
+static IDENTITY: LazyLock<Arc<Identity>> = LazyLock::new(|| {
+    let identity = Identity::from_seed(&**PROVIDER, Secret::copy_from(&[7; SEED_LEN]));
+    Arc::new(identity.expect("every seed makes a key"))
+});
+
+/// A stream of bytes, cut into records.
+pub fn records(data: &[u8]) {
+    let mut received = BytesMut::from(data);
+    let mut taken = 0;
+    while let Ok(Some(record)) = record::split(&mut received) {
+        let header = Header::parse(record.header).expect("a record that was split has a header");
+        assert_eq!(header.body_len, record.body.len());
+        assert_eq!(header.encode(), record.header, "a header has one form");
+        taken += HEADER_LEN + record.body.len();
+    }
+    assert_eq!(&data[taken..], &received[..], "what is not a whole record stays");
+    let complete = record::missing(&received) == 0;
+    assert_eq!(complete, record::split(&mut received).is_err(), "what cannot become a record is an error");
+}
+
+/// The plaintext of a record into the parser of frames, and into a session under its right keys.
+pub fn frames(data: &[u8]) {
+    let frames = Frames::new(Bytes::copy_from_slice(data));
+    assert!(frames.take(data.len() + 1).count() <= data.len(), "each frame takes a byte at least");
+    if data.len() <= MAX_PAYLOAD {
+        feed(data);
+    }
+}
+
+/// A session gets one record of `frames`, as its peer would seal them.
+fn feed(frames: &[u8]) {
+    let (suite, mode) = (Suite::DEFAULT, SecrecyMode::BestEffort);
+    let (mut peer, _) = initial_secrets(suite).into_parts(Arc::clone(&PROVIDER), Side::Initiator, mode, None);
+    let mut body = BytesMut::with_capacity(1 + frames.len() + TAG_LEN);
+    body.extend_from_slice(&[KIND_FRAMES]);
+    body.extend_from_slice(frames);
+    let header = Header { version_bits: Version(0).low_bits(), body_len: body.len() + TAG_LEN }.encode();
+    let Ok(sealed) = peer.seal(PathId::FIRST, &header, &mut body) else { return };
+    body.extend_from_slice(&sealed.tag);
+
+    let initial = initial_secrets(suite);
+    let established = Established {
+        side: Side::Responder,
+        kind: SessionKind::C2S,
+        session_id: initial.session_id,
+        instance: Instance::of(&initial.session_id),
+        suite,
+        mode,
+        window: 4,
+        peer: IDENTITY.public().clone(),
+        app_protocol: None,
+        peer_limits: Limits::default(),
+        psk: false,
+        initial,
+    };
+    let config = SessionConfig::default();
+    let provider = Arc::clone(&PROVIDER);
+    let mut session = SessionMachine::new(established, provider, Arc::clone(&IDENTITY), &config, NOW);
+    session.handle(NOW, Input::Record(RawRecord { header, body }));
+    while session.poll_output().is_some() {}
+    while session.accept_channel().is_some() {}
+    let mut out = BytesMut::new();
+    while session.poll_transmit(NOW, &mut out, 1 << 16) {
+        out.clear();
+    }
+    if let Some((when, _)) = session.poll_timeout() {
+        session.handle(when, Input::Timeout);
+        while session.poll_output().is_some() {}
+    }
+}

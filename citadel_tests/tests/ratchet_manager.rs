@@ -9,6 +9,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use rstest::rstest;
 use std::time::Duration;
 
+#[path = "ratchet_manager/logs.rs"]
+mod logs;
 #[path = "ratchet_manager/scenarios.rs"]
 mod scenarios;
 

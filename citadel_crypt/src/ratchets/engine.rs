@@ -309,11 +309,12 @@ impl Engine {
     fn log_transition(&self, before: &Phase, cause: &str) {
         let after = self.keys.phase();
         if *before != after && log::log_enabled!(target: "citadel::rekey", log::Level::Debug) {
-            let round = after.round().or(before.round());
+            let round =
+                after.round().or(before.round()).map_or_else(String::new, |round| format!("{round:?}"));
             log::debug!(
                 target: "citadel::rekey",
-                session = self.keys.session(), round:? = round, from = before.name(), to = after.name(), cause;
-                "rekey {round:?}: {} -> {} on {cause}", before.name(), after.name()
+                session = self.keys.session(), round:% = round, from = before.name(), to = after.name(), cause;
+                "rekey {round}: {} -> {} on {cause}", before.name(), after.name()
             );
         }
     }

@@ -112,6 +112,25 @@ async fn a_peer_silent_for_ever_after_any_message_lets_the_waiter_go_by_its_dead
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_silent_after_its_offer_lets_the_losers_waiter_go_by_its_deadline() {
+    let world = managers(&Setting::default());
+    world.initiator.out.hold_after(1);
+    world.initiator.handle.trigger_rekey(false).await.expect("both ends live");
+    world.initiator.handle.wait_for(Version(1)).await.expect("the answer came");
+    let error = world.responder.handle.rekey().await.expect_err("the finish never comes");
+    let RekeyError::TimedOut { round: Some(round), phase: Phase::Answered { .. } } = error else {
+        panic!("{error}")
+    };
+    assert_eq!((round.version, round.side), (Version(1), Side::Initiator));
+    world.initiator.out.release();
+    // What the waiter asked for is still wanted: the version after the one it waited in.
+    world.both_at(Version(2)).await;
+    world.settle().await;
+    world.assert_agreed();
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_rekey_leaves_the_round_running() {
     let world = managers(&Setting { latency: SECOND, ..Setting::default() });
     let dropped = tokio::time::timeout(Duration::from_millis(1), world.initiator.handle.rekey()).await;

@@ -46,8 +46,8 @@ impl SendError {
     }
 }
 
-/// Why a message was not sent at once.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+/// Why a message was not sent at once. Its `Debug` tells the length of a message, never its bytes.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrySendError {
     /// No credit or no room now; the message comes back.
@@ -56,6 +56,15 @@ pub enum TrySendError {
     /// It never can be.
     #[error(transparent)]
     Send(#[from] SendError),
+}
+
+impl core::fmt::Debug for TrySendError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Full(message) => write!(f, "Full({} bytes)", message.len()),
+            Self::Send(error) => write!(f, "Send({error:?})"),
+        }
+    }
 }
 
 impl TrySendError {

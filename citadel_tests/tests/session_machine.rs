@@ -1,4 +1,22 @@
 //! Two session machines on a virtual clock, then the same over tokio: order, flow control, rekey under load, every way to end.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests spawn as applications do, and fail by panicking"
+)]
+
+#[path = "session_machine/channels.rs"]
+mod channels;
+#[path = "session_machine/closing.rs"]
+mod closing;
 #[path = "session_machine/driver.rs"]
 mod driver;
+#[path = "session_machine/flow.rs"]
+mod flow;
+#[path = "session_machine/rekey.rs"]
+mod rekey;
+
+/// The channel that exists from the start.
+const ZERO: citadel_proto::ChannelId = citadel_proto::ChannelId(0);

@@ -75,8 +75,8 @@ impl Channels {
 
     /// The peer's reader is gone.
     pub(crate) fn on_stop(&mut self, id: ChannelId, code: u32) -> Result<(), Fault> {
-        let Some(channel) = self.named(id)? else { return Ok(()) };
-        if channel.send.reset(code, true) {
+        self.named(id)?;
+        if self.reset_send(id, code, true) {
             self.event(ChannelEvent::Writable(id));
             self.event(ChannelEvent::Consumed(id));
         }

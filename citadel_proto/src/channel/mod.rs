@@ -43,7 +43,6 @@ pub enum ChannelEvent {
 }
 
 /// One channel.
-#[derive(Debug)]
 struct Channel {
     name: Bytes,
     send: SendSide,
@@ -57,10 +56,11 @@ struct Channel {
 }
 
 /// Credit of the whole session, both ways.
-#[derive(Debug)]
 struct SessionCredit {
     sent: u64,
     send_limit: u64,
+    /// Unsent units of all channels that were accepted on the promise of credit.
+    promised: u64,
     received: u64,
     credited: u64,
     receive_limit: u64,
@@ -68,7 +68,6 @@ struct SessionCredit {
 }
 
 /// Ids and limits of one end's channels.
-#[derive(Debug)]
 struct Ids {
     next: u64,
     opened: u64,
@@ -76,7 +75,6 @@ struct Ids {
 }
 
 /// All channels of a session.
-#[derive(Debug)]
 pub(crate) struct Channels {
     map: BTreeMap<ChannelId, Channel>,
     own: Ids,
@@ -106,6 +104,7 @@ impl Channels {
         let ids = |next, limit: u32| Ids { next, opened: 0, limit: limit.into() };
         let credit = SessionCredit {
             sent: 0,
+            promised: 0,
             send_limit: peer_limits.session_credit,
             received: 0,
             credited: 0,
@@ -133,7 +132,8 @@ impl Channels {
     }
 
     fn insert(&mut self, id: ChannelId, name: Bytes, announces: bool) {
-        let send = SendSide::new(self.peer_limits.channel_credit);
+        let comfortable = self.peer_limits.channel_credit.min(self.peer_limits.session_credit) / 2;
+        let send = SendSide::new(self.peer_limits.channel_credit, comfortable);
         let receive = ReceiveSide::new(self.own_limits.channel_credit);
         let channel = Channel { name, send, receive, announces, has_sender: true, has_receiver: true };
         self.map.insert(id, channel);
@@ -186,7 +186,7 @@ impl Channels {
     /// Accepts `body` into the channel's order if there is room.
     pub(crate) fn try_send(&mut self, id: ChannelId, body: Bytes) -> Result<(), TrySendError> {
         let limit = self.peer_limits.max_message;
-        let has_credit = self.credit.sent < self.credit.send_limit;
+        let session_left = self.credit.send_limit.saturating_sub(self.credit.sent + self.credit.promised);
         let Some(channel) = self.map.get_mut(&id) else { return Err(SendError::Finished.into()) };
         match channel.send.end() {
             send::End::Open => {}
@@ -198,10 +198,12 @@ impl Channels {
         if body.len() as u64 > limit {
             return Err(SendError::TooLong { len: body.len(), limit }.into());
         }
-        if !has_credit || !channel.send.has_room(self.send_buffer) {
+        if !channel.send.has_room(body.len() as u64, session_left, self.send_buffer) {
             return Err(TrySendError::Full(body));
         }
+        let before = channel.send.promised();
         channel.send.accept(body);
+        self.credit.promised += channel.send.promised() - before;
         Ok(())
     }
 
@@ -236,9 +238,15 @@ impl Channels {
 
     /// Gives up the sending half.
     pub(crate) fn reset(&mut self, id: ChannelId, code: u32) {
-        if let Some(channel) = self.map.get_mut(&id) {
-            channel.send.reset(code, false);
-        }
+        self.reset_send(id, code, false);
+    }
+
+    fn reset_send(&mut self, id: ChannelId, code: u32, stopped: bool) -> bool {
+        let Some(channel) = self.map.get_mut(&id) else { return false };
+        self.credit.promised -= channel.send.promised();
+        let ended = channel.send.reset(code, stopped);
+        self.credit.promised += channel.send.promised();
+        ended
     }
 
     /// The sending handle is gone: a half that was not finished is reset.
@@ -246,7 +254,7 @@ impl Channels {
         if let Some(channel) = self.map.get_mut(&id) {
             channel.has_sender = false;
             if channel.send.end() == send::End::Open {
-                channel.send.reset(0, false);
+                self.reset_send(id, 0, false);
             }
         }
         self.forget_if_done(id);

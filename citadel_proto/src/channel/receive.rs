@@ -18,7 +18,6 @@ use std::collections::VecDeque;
 const KEEP_SLICE: usize = 32 * 1024;
 
 /// The receiving half of a channel.
-#[derive(Debug)]
 pub(super) struct ReceiveSide {
     /// Everything below was received. The end counts one unit.
     next: u64,
@@ -38,7 +37,6 @@ pub(super) struct ReceiveSide {
 }
 
 /// A whole message and what of it was paid for in advance.
-#[derive(Debug)]
 struct Message {
     body: Bytes,
     units: u64,
@@ -52,7 +50,6 @@ struct Paid {
     session: u64,
 }
 
-#[derive(Debug)]
 struct Partial {
     body: BytesMut,
     /// Length of the whole message.
@@ -81,8 +78,8 @@ enum Reader {
     Gone { code: u32, is_stop_sent: bool },
 }
 
-/// What a reader gets.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a reader gets. `Debug` tells the length of a message, never its bytes.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Taken {
     /// A message.
     Message(Bytes),
@@ -96,6 +93,18 @@ pub enum Taken {
     Reset(u32),
 }
 
+impl core::fmt::Debug for Taken {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Message(message) => write!(f, "Message({} bytes)", message.len()),
+            Self::Pending => f.write_str("Pending"),
+            Self::Finished => f.write_str("Finished"),
+            Self::Cut => f.write_str("Cut"),
+            Self::Reset(code) => write!(f, "Reset({code})"),
+        }
+    }
+}
+
 /// Limits that a piece is checked against.
 pub(super) struct Bounds {
     /// Longest message.
@@ -105,7 +114,6 @@ pub(super) struct Bounds {
 }
 
 /// Budget of a session for messages that are paid for in advance.
-#[derive(Debug)]
 pub(super) struct Reassembly {
     left: u64,
 }
@@ -139,7 +147,8 @@ impl ReceiveSide {
 
     /// Whether nothing of this half is open: its end was told, and acknowledged.
     pub(super) fn is_done(&self) -> bool {
-        !self.is_open() && self.consumed == self.next && self.acked == (self.next, self.next)
+        let is_taken = self.consumed == self.next || matches!(self.reader, Reader::Gone { .. });
+        !self.is_open() && is_taken && self.acked == (self.next, self.consumed)
     }
 
     /// A piece of a message. Returns the units that it took and those given back to the session at once.
@@ -209,9 +218,8 @@ impl ReceiveSide {
         }
     }
 
-    /// Units that no reader will take: consumed and paid for.
-    fn discard(&mut self, units: u64) -> u64 {
-        self.consumed = self.next;
+    /// Units that no reader will take: paid for, never consumed.
+    const fn discard(&mut self, units: u64) -> u64 {
         self.credited += units;
         units
     }
@@ -231,9 +239,6 @@ impl ReceiveSide {
         }
         self.next += 1;
         self.end = end;
-        if let Reader::Gone { .. } = self.reader {
-            self.consumed = self.next;
-        }
         Ok(())
     }
 
@@ -314,6 +319,7 @@ impl ReceiveSide {
         if let Reader::Gone { .. } = self.reader {
             return 0;
         }
+        let consumed = self.consumed;
         let mut session = 0;
         loop {
             let (taken, units) = self.take(budget);
@@ -333,7 +339,7 @@ impl ReceiveSide {
             partial.paid = Paid { channel: have, session: have };
             partial.body = BytesMut::new();
         }
-        self.consumed = self.next;
+        self.consumed = consumed;
         self.reader = Reader::Gone { code, is_stop_sent: !self.is_open() };
         session
     }

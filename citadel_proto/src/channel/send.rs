@@ -28,14 +28,15 @@ pub(super) enum Wrote {
 }
 
 /// The sending half of a channel.
-#[derive(Debug)]
 pub(super) struct SendSide {
     /// Accepted and not acknowledged, in order.
     items: VecDeque<Item>,
     /// How many of `items` are in records entirely.
     in_records: usize,
-    /// Offset after the last accepted message.
+    /// Offset after the last message that will be sent.
     next: u64,
+    /// Offset after the last accepted message: above `next` if some were given up.
+    accepted: u64,
     /// Everything below is in records.
     sent: u64,
     /// Everything below was received by the peer's session. The end counts one unit.
@@ -44,10 +45,14 @@ pub(super) struct SendSide {
     consumed: u64,
     /// The peer's credit.
     limit: u64,
+    /// Half the smaller window of the peer. A message within it is accepted when credit for all of it is there, so it
+    /// arrives whether or not its reader reads; a longer one is accepted on any credit and goes as more comes.
+    comfortable: u64,
+    /// Unsent units of accepted messages within `comfortable`.
+    promised: u64,
     end: End,
 }
 
-#[derive(Debug)]
 struct Item {
     start: u64,
     body: Bytes,
@@ -68,26 +73,54 @@ pub(super) enum End {
 }
 
 impl SendSide {
-    pub(super) fn new(limit: u64) -> Self {
-        let items = VecDeque::new();
-        Self { items, in_records: 0, next: 0, sent: 0, received: 0, consumed: 0, limit, end: End::Open }
+    pub(super) fn new(limit: u64, comfortable: u64) -> Self {
+        Self {
+            items: VecDeque::new(),
+            in_records: 0,
+            next: 0,
+            accepted: 0,
+            sent: 0,
+            received: 0,
+            consumed: 0,
+            limit,
+            comfortable,
+            promised: 0,
+            end: End::Open,
+        }
     }
 
     pub(super) const fn end(&self) -> End {
         self.end
     }
 
-    /// Whether a message may be accepted now: the credit is not used up, and no more than `buffer` units wait here for
-    /// their acknowledgement.
-    pub(super) const fn has_room(&self, buffer: u64) -> bool {
-        self.next < self.limit && self.next.saturating_sub(self.received) < buffer
+    /// Whether a message of `len` bytes may be accepted now: there is credit for it here and in the session, and no more
+    /// than `buffer` units wait for their acknowledgement.
+    pub(super) const fn has_room(&self, len: u64, session_left: u64, buffer: u64) -> bool {
+        let left = self.limit.saturating_sub(self.next);
+        let left = if left < session_left { left } else { session_left };
+        let needed = if self.is_comfortable(len) { MESSAGE_UNITS + len } else { 1 };
+        needed <= left && self.next.saturating_sub(self.received) < buffer
+    }
+
+    const fn is_comfortable(&self, len: u64) -> bool {
+        MESSAGE_UNITS + len <= self.comfortable
     }
 
     /// Accepts a message: from here on it has its place in the order.
     pub(super) fn accept(&mut self, body: Bytes) {
+        let len = body.len() as u64;
+        if self.is_comfortable(len) {
+            self.promised += MESSAGE_UNITS + len;
+        }
         let item = Item { start: self.next, body };
         self.next = item.end();
+        self.accepted = self.next;
         self.items.push_back(item);
+    }
+
+    /// Unsent units that were accepted on the promise that their credit is there.
+    pub(super) const fn promised(&self) -> u64 {
+        self.promised
     }
 
     /// Half-closes after what was accepted; nothing if the half ended before.
@@ -108,6 +141,7 @@ impl SendSide {
             self.items.clear();
             self.in_records = 0;
             self.next = self.sent;
+            self.promised = 0;
             self.end = End::Resetting { code, stopped, is_sent: false };
         }
         !over
@@ -124,7 +158,7 @@ impl SendSide {
 
     /// Whether the peer's reader has taken every message that was accepted.
     pub(super) const fn is_consumed(&self) -> bool {
-        self.consumed >= self.next
+        self.consumed >= self.accepted
     }
 
     /// Messages without an acknowledgement.
@@ -163,38 +197,31 @@ impl SendSide {
         Ok(news)
     }
 
-    /// Writes the next frame if it fits `space` bytes and both credits. `comfortable` is half the smaller window of the
-    /// peer: a message within it waits for credit for all of it, a longer one goes as credit comes.
+    /// Writes the next frame if it fits `space` bytes and both credits. `session_left` is the session's credit, of which
+    /// `promised` is kept for messages that were accepted on it.
     pub(super) fn write(
         &mut self,
         id: ChannelId,
         out: &mut BytesMut,
         space: usize,
         session_left: u64,
-        comfortable: u64,
+        promised: u64,
     ) -> Wrote {
         let Some(item) = self.items.get(self.in_records) else { return self.write_end(id, out, space) };
-        let left = self.limit.saturating_sub(self.sent).min(session_left);
         let len = item.body.len();
+        let is_comfortable = self.is_comfortable(len as u64);
+        let session_left = if is_comfortable { session_left } else { session_left.saturating_sub(promised) };
+        let left = self.limit.saturating_sub(self.sent).min(session_left);
         let done = usize::try_from(self.sent.saturating_sub(item.start + MESSAGE_UNITS)).unwrap_or(len);
         let is_start = self.sent == item.start;
-        let room = space.saturating_sub(MAX_DATA_HEADER);
         let payable = if is_start { left.checked_sub(MESSAGE_UNITS) } else { Some(left) };
         let Some(payable) = payable else { return Wrote::Nothing };
-        let payable = usize::try_from(payable).unwrap_or(usize::MAX);
-        let rest = len - done;
-        if is_start && len <= WHOLE_MAX && MESSAGE_UNITS + len as u64 <= comfortable {
-            if payable < len {
-                return Wrote::Nothing;
-            }
-            if room < len {
-                return Wrote::RecordFull;
-            }
-        }
-        if space < MAX_DATA_HEADER || room < rest.min(MIN_PIECE) {
+        let (rest, room) = (len - done, space.saturating_sub(MAX_DATA_HEADER));
+        let least = if is_start && len <= WHOLE_MAX { len } else { rest.min(MIN_PIECE) };
+        if space < MAX_DATA_HEADER || room < least {
             return Wrote::RecordFull;
         }
-        let take = rest.min(payable).min(room);
+        let take = rest.min(usize::try_from(payable).unwrap_or(usize::MAX)).min(room);
         if take == 0 && rest > 0 {
             return Wrote::Nothing;
         }
@@ -208,6 +235,9 @@ impl SendSide {
         let units = part.units(take as u64);
         self.sent += units;
         self.in_records += usize::from(take == rest);
+        if is_comfortable {
+            self.promised = self.promised.saturating_sub(units);
+        }
         Wrote::Units(units)
     }
 

@@ -69,7 +69,6 @@ impl Channels {
     /// Writes messages and ends of channels, one channel after the other, as far as they fit below `end` bytes of `out`.
     /// Says whether it wrote any.
     pub(crate) fn write_data(&mut self, out: &mut BytesMut, end: usize) -> bool {
-        let comfortable = self.peer_limits.channel_credit.min(self.peer_limits.session_credit) / 2;
         let start = out.len();
         let after = self.map.range((core::ops::Bound::Excluded(self.cursor), core::ops::Bound::Unbounded));
         let order: Vec<ChannelId> = after.chain(self.map.range(..=self.cursor)).map(|(id, _)| *id).collect();
@@ -78,9 +77,12 @@ impl Channels {
             loop {
                 let space = end.saturating_sub(out.len());
                 let session_left = self.credit.send_limit.saturating_sub(self.credit.sent);
-                match channel.send.write(id, out, space, session_left, comfortable) {
+                let before = channel.send.promised();
+                let promised = self.credit.promised - before;
+                match channel.send.write(id, out, space, session_left, promised) {
                     Wrote::Units(units) => {
                         self.credit.sent += units;
+                        self.credit.promised = promised + channel.send.promised();
                         self.cursor = id;
                     }
                     Wrote::RecordFull => return out.len() > start,

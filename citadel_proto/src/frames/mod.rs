@@ -133,8 +133,9 @@ pub enum FinishedBy {
     Closing,
 }
 
-/// A piece of a channel's messages. Offsets count units: each message takes [`MESSAGE_UNITS`] and its bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A piece of a channel's messages. Offsets count units: each message takes [`MESSAGE_UNITS`] and its bytes. `Debug`
+/// tells the payload's length, never its bytes.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Data {
     /// The channel.
     pub channel: ChannelId,
@@ -144,6 +145,13 @@ pub struct Data {
     pub part: Part,
     /// The bytes.
     pub payload: Bytes,
+}
+
+impl core::fmt::Debug for Data {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { channel, offset, part, payload } = self;
+        write!(f, "Data({channel}, {part:?} at {offset}, {} bytes)", payload.len())
+    }
 }
 
 /// Which piece of a message.

@@ -41,7 +41,7 @@ impl SessionMachine {
             frames::put_ping(out, number);
         }
         let is_closing = self.announcement.is_closing_owed() || self.announcement.is_close_owed();
-        let mut with_acks = is_closing || self.ack_at.is_some_and(|at| now >= at);
+        let with_acks = is_closing || self.ack_at.is_some_and(|at| now >= at);
         self.channels.write_control(out, end, with_acks);
         if let Some(reason) = self.announcement.take_closing() {
             frames::put_closing(out, &reason, self.instance);
@@ -53,14 +53,13 @@ impl SessionMachine {
             self.liveness.on_message(now);
             // They travel with the data if there is room.
             self.channels.write_control(out, end, true);
-            with_acks = true;
+        }
+        if !self.channels.has_unannounced() {
+            self.ack_at = None;
         }
         if out.len() == first {
             out.truncate(start);
             return false;
-        }
-        if with_acks && !self.channels.has_unannounced() {
-            self.ack_at = None;
         }
         self.seal(out, start)
     }

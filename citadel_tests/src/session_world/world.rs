@@ -276,8 +276,13 @@ impl World {
     }
 
     /// Lets the close run to its end and checks that nothing is left. Returns both reports.
-    pub fn finish(mut self) -> (CloseReport, CloseReport) {
-        self.pass(Duration::from_secs(20));
+    pub fn finish(self) -> (CloseReport, CloseReport) {
+        self.finish_after(Duration::from_secs(20))
+    }
+
+    /// The same for a close that takes that long to begin and to end.
+    pub fn finish_after(mut self, time: Duration) -> (CloseReport, CloseReport) {
+        self.pass(time);
         for end in [&mut self.a, &mut self.b] {
             assert_eq!(end.machine.stage(), Stage::Closed);
             assert_eq!(end.machine.poll_timeout(), None, "a timer is left");

@@ -1,11 +1,5 @@
 //! The driver: handles, tasks, streams. In memory under a paused clock, and over loopback TCP.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "tests spawn as applications do, and fail by panicking"
-)]
-
 use bytes::Bytes;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::handshake::{Limits, RefusalCode};

@@ -6,3 +6,5 @@ mod documents;
 mod fixlog;
 #[path = "house/layout.rs"]
 mod layout;
+#[path = "house/packages.rs"]
+mod packages;

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 #[path = "ratchet_manager/logs.rs"]
 mod logs;
+#[path = "ratchet_manager/polls.rs"]
+mod polls;
 #[path = "ratchet_manager/scenarios.rs"]
 mod scenarios;
 

@@ -120,3 +120,26 @@ impl Channels {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use citadel_crypt::handshake::Limits;
+    use citadel_crypt::ratchets::rekey::Side;
+
+    #[test]
+    fn fix_0011_cheap_frames_of_the_peer_fill_no_queue_of_events() {
+        let limits = Limits { session_credit: 0, channel_credit: 0, ..Limits::default() };
+        let mut channels = Channels::new(Side::Responder, limits, limits, 1 << 20);
+        for id in 1..=16 {
+            channels.on_open(ChannelId(2 * id), Bytes::new(), false).unwrap();
+        }
+        for limit in 1..=10_000 {
+            channels.on_session_credit(limit);
+            channels.on_channel_credit(limit);
+            channels.on_credit(ChannelId(0), limit).unwrap();
+        }
+        let events = core::iter::from_fn(|| channels.poll_event()).count();
+        assert_eq!(events, 17 + 2, "each channel, a slot, an incoming one");
+    }
+}

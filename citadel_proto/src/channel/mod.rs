@@ -25,10 +25,10 @@ use citadel_crypt::handshake::Limits;
 use citadel_crypt::ratchets::rekey::Side;
 use receive::{Reassembly, ReceiveSide};
 use send::SendSide;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a waiting handle may want to look at again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ChannelEvent {
     /// A reader may find something.
     Readable(ChannelId),
@@ -91,7 +91,8 @@ pub(crate) struct Channels {
     budget: Reassembly,
     /// The channel that wrote last: the next one goes first.
     cursor: ChannelId,
-    events: VecDeque<ChannelEvent>,
+    /// Each at most once, however often frames bring it about: a peer fills nothing with cheap frames.
+    events: BTreeSet<ChannelEvent>,
 }
 
 impl Channels {
@@ -125,7 +126,7 @@ impl Channels {
             credit,
             budget: Reassembly::new(own_limits.max_message.saturating_add(crate::frames::MESSAGE_UNITS)),
             cursor: zero,
-            events: VecDeque::new(),
+            events: BTreeSet::new(),
         };
         channels.insert(zero, Bytes::new(), false);
         channels
@@ -141,13 +142,11 @@ impl Channels {
 
     /// The next event for waiting handles.
     pub(crate) fn poll_event(&mut self) -> Option<ChannelEvent> {
-        self.events.pop_front()
+        self.events.pop_first()
     }
 
     fn event(&mut self, event: ChannelEvent) {
-        if self.events.back() != Some(&event) {
-            self.events.push_back(event);
-        }
+        self.events.insert(event);
     }
 
     /// Channel 0, once.

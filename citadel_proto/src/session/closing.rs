@@ -81,7 +81,6 @@ impl SessionMachine {
         }
         if self.plan.stage() < Stage::Releasing {
             self.arm_acknowledgement();
-            self.forward_events();
         }
     }
 
@@ -110,7 +109,6 @@ impl SessionMachine {
             shutdown::Output::Tell(_) => {
                 self.outputs.push_back(Output::Closing(self.reason()));
                 self.channels.wake_all();
-                self.forward_events();
             }
             shutdown::Output::SendClosing(reason) => self.announcement.closing = Some(reason),
             shutdown::Output::Flush => self.channels.finish_all(),
@@ -138,13 +136,6 @@ impl SessionMachine {
         }
         self.ack_at = None;
         self.channels.wake_all();
-        self.forward_events();
         self.plan.handle(self.now, shutdown::Input::Released);
-    }
-
-    fn forward_events(&mut self) {
-        while let Some(event) = self.channels.poll_event() {
-            self.outputs.push_back(Output::Channel(event));
-        }
     }
 }

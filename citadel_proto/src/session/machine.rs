@@ -98,9 +98,9 @@ impl SessionMachine {
         self.settle();
     }
 
-    /// The next effect, in the order in which they must happen.
+    /// The next effect, in the order in which they must happen; handles that may look again come first.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.channels.poll_event().map(Output::Channel).or_else(|| self.outputs.pop_front())
     }
 
     /// The earliest deadline and what it is for; none once the session is over.

@@ -21,8 +21,8 @@ const TURN: Duration = Duration::from_millis(60);
 const RAW: &str = "raw";
 const BEST: &str = "BestEffort";
 const PERFECT: &str = "Perfect";
-const BEST_ROUNDS: &str = "BestEffort, a round every 64 records";
-const PERFECT_ROUNDS: &str = "Perfect, a round every 64 records";
+const BEST_ROUNDS: &str = "BestEffort with rounds";
+const PERFECT_ROUNDS: &str = "Perfect with rounds";
 
 const AEADS: [AeadAlgorithm; 3] =
     [AeadAlgorithm::Aes256Gcm, AeadAlgorithm::ChaCha20Poly1305, AeadAlgorithm::AsconAead128];
@@ -144,7 +144,8 @@ fn tables() {
     for aead in AEADS {
         for len in SIZES {
             let turns = measure(aead, len);
-            println!("\n{aead:?}, {len} B: seal and open                        ns   MiB/s   rate/raw");
+            let title = format!("{aead:?}, {len} B: seal and open");
+            println!("\n{title:<48} {:>9} {:>7} {:>10}", "ns", "MiB/s", "rate/raw");
             for name in [RAW, BEST, PERFECT, BEST_ROUNDS, PERFECT_ROUNDS] {
                 let nanos = turns.nanos(name);
                 let rate = len as f64 / nanos * 1e9 / f64::from(1 << 20);
@@ -153,7 +154,9 @@ fn tables() {
             rows.extend(targets(&turns, aead, len));
         }
     }
-    println!("\nrates against their targets");
+    println!(
+        "\nrates against their targets; \"with rounds\": a round before every {RECORDS_PER_ROUND}th record"
+    );
     for row in rows {
         println!("{row}");
     }

@@ -66,7 +66,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Its keys, to open a record with. They seal nothing before the commit.
+    /// Its keys, to open a record with that came on a path in use. They seal nothing before the commit.
     pub fn ratchet_mut(&mut self) -> &mut Ratchet {
         &mut self.ratchet
     }

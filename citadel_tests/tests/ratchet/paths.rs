@@ -52,3 +52,16 @@ fn a_removed_path_never_comes_back(#[case] mode: SecrecyMode) {
     let record = a.seal(new, b"new");
     assert_eq!(b.open_next(&record).unwrap(), b"new");
 }
+
+#[rstest]
+#[case(BestEffort)]
+#[case(Perfect)]
+fn a_path_that_only_the_receiver_removed_opens_under_no_later_version(#[case] mode: SecrecyMode) {
+    let (mut a, mut b) = pair(Suite::DEFAULT, mode);
+    b.tools.remove_path(PathId::FIRST);
+    for _ in 0..2 {
+        round(&mut a, &mut b, false);
+        let record = a.seal(PathId::FIRST, b"late");
+        assert_eq!(b.open(&record), Err(OpenError::NoPath(PathId::FIRST)));
+    }
+}

@@ -24,10 +24,10 @@ const COURTESY: Duration = Duration::from_millis(250);
 #[non_exhaustive]
 pub enum EstablishError {
     /// The stream failed or ended.
-    #[error("the connection failed: {0}")]
+    #[error("the connection failed")]
     Io(#[from] io::Error),
     /// The handshake failed.
-    #[error("the handshake failed: {0}")]
+    #[error("the handshake failed")]
     Handshake(#[from] HandshakeError),
     /// The other end announced a flight longer than any.
     #[error("a flight of {0} bytes is over the limit")]

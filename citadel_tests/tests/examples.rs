@@ -1,0 +1,134 @@
+//! The examples, run as a newcomer would run them: as processes, over loopback TCP.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// Where the examples are, after they were built as they stand now.
+fn examples() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "-p", "citadel_sdk", "--examples"])
+            .status()
+            .unwrap();
+        assert!(built.success());
+        // target/debug/deps/examples-HASH
+        let here = std::env::current_exe().unwrap();
+        here.parent().and_then(|deps| deps.parent()).unwrap().join("examples")
+    })
+}
+
+fn example(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(examples().join(name));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(name: &str, arguments: &[&str]) -> Output {
+    example(name, arguments).output().unwrap()
+}
+
+/// A server process that ends with the test, and the address that it printed.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut process = example(name, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Self { process, address: address.trim().to_owned() }
+    }
+
+    fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[track_caller]
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A failed run: exit code 1, one line on stderr that starts as every error does, and says this.
+#[track_caller]
+fn fails_with(output: &Output, why: &str) {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.contains(why), "{stderr}");
+}
+
+#[test]
+fn the_echo_client_gets_its_message_back_while_the_keys_move() {
+    let server = Server::start("echo_server", &[]);
+    let client = run("echo_client", &[&server.address]);
+    let (out, error) = (text(&client.stdout), text(&client.stderr));
+    assert!(client.status.success(), "{out}{error}");
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines[0].starts_with("Some(b\"hello\") while moving to version "), "{out}");
+    assert_eq!(lines[1], "closed, 1 session, clean");
+}
+
+#[test]
+fn the_quickstart_gets_its_file_back_in_a_thousand_rounds_and_closes_cleanly() {
+    let output = run("quickstart", &[]);
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}{error}");
+    let row = |name: &str| {
+        let line = out.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("no row {name}: {out}")).split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(row("clean:"), ["clean:", "yes"]);
+    let version = row("version");
+    assert_eq!(version[1], version[3], "{out}");
+    assert!(version[1].parse::<u64>().unwrap() >= 1_000, "{out}");
+    let fingerprint = row("fingerprint");
+    assert_eq!(fingerprint[1], fingerprint[3], "{out}");
+    let rounds = row("rounds");
+    let led_and_followed: Vec<u64> = rounds.iter().filter_map(|word| word.parse().ok()).collect();
+    assert_eq!(led_and_followed.len(), 4, "{out}");
+    assert_eq!(led_and_followed[0] + led_and_followed[1], version[1].parse::<u64>().unwrap());
+    assert_eq!(led_and_followed[0], led_and_followed[3], "who leads here follows there: {out}");
+}
+
+#[test]
+fn the_quickstart_sends_to_a_server_that_was_started_by_hand_twice() {
+    let server = Server::start("quickstart", &["serve", "127.0.0.1:0"]);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for _ in 0..2 {
+        let output = run("quickstart", &["send", &server.address, file]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn the_quickstart_says_what_is_wrong_in_one_line() {
+    let server = Server::start("quickstart", &["serve", "127.0.0.1:0"]);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    fails_with(&run("quickstart", &["/no/such/file"]), "cannot read /no/such/file");
+
+    let other = Server::start("quickstart", &["serve", "127.0.0.1:0"]);
+    let (peer, _) = other.address.split_once('@').unwrap();
+    let wrong_peer = format!("{peer}@127.0.0.1:{}", server.port());
+    fails_with(&run("quickstart", &["send", &wrong_peer, file]), "expected peer");
+
+    let refused = format!("{peer}@127.0.0.1:1");
+    fails_with(&run("quickstart", &["send", &refused, file]), "refused");
+
+    fails_with(&run("quickstart", &["send", "nonsense", file]), "error: ");
+    fails_with(&run("quickstart", &["serve"]), "usage: ");
+}

@@ -3,11 +3,19 @@
 //! A case is a test in `cancellation/` named after its function: `Channel::send` is `channel_send`, a free function
 //! `connect` is `connect`. The list is read from the sources, so a function without a case fails here.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use citadel_tests::sources::{self, CRATES, SourceFile};
 use std::collections::BTreeSet;
 
 #[path = "cancellation/crypt.rs"]
 mod crypt;
+#[path = "cancellation/pairs.rs"]
+mod pairs;
+#[path = "cancellation/proto.rs"]
+mod proto;
+#[path = "cancellation/sdk.rs"]
+mod sdk;
 
 /// Name of the case that each public async function of the shipped crates needs.
 fn needed() -> BTreeSet<String> {

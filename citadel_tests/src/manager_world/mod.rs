@@ -188,6 +188,13 @@ impl<H: HasManager> World<H> {
     /// Closes both ends and sees that nothing is left: no task, no secret, no waiter.
     pub async fn finish(self) {
         let Self { initiator, responder } = self;
+        for peer in [&initiator, &responder] {
+            let stats = peer.handle.manager().stats().rekey;
+            assert_eq!(
+                stats.wrong_version, 0,
+                "a rekey message was sealed under a version that is not its own"
+            );
+        }
         let reason = initiator.handle.manager().close().await;
         assert!(matches!(reason, EndReason::Local), "{reason}");
         let reason = responder.handle.manager().closed().await;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use citadel_crypt::ratchets::end::{EndReason, RecvError, SendError, TrySendError};
 use citadel_crypt::ratchets::record::MAX_MESSAGE_LEN;
 use citadel_tests::cancel::{Outcome, at_each_poll, poll_then_drop};
-use citadel_tests::manager_world::{Setting, messengers};
+use citadel_tests::manager_world::{Fate, Setting, messengers};
 use futures::StreamExt;
 use std::time::Duration;
 
@@ -156,6 +156,18 @@ async fn a_path_that_ends_without_a_close_is_no_clean_end() {
     assert_eq!(world.responder.handle.recv().await.ok(), Some(Some(Bytes::from("before"))));
     let end = world.responder.handle.recv().await.expect_err("truncated");
     assert!(matches!(end, RecvError::Ended(EndReason::PathEnded)), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_missing_from_an_ordered_path_ends_it_before_a_later_message_is_read() {
+    let mut world = messengers(&Setting::default());
+    world.initiator.out.set_rule(|number, _| if number == 1 { Fate::Lose } else { Fate::Deliver });
+    for n in 0..3 {
+        world.initiator.handle.send(numbered(n)).await.expect("there is room in the queue");
+    }
+    expect_number(&mut world.responder.handle, 0).await;
+    let end = world.responder.handle.recv().await.expect_err("message 1 is lost");
+    assert!(matches!(end, RecvError::Ended(EndReason::BadRecord)), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,9 @@ use citadel_crypt::ratchets::manager_config::RoundPolicy;
 use citadel_crypt::ratchets::messenger::{MessageReceiver, MessageSender};
 use citadel_crypt::ratchets::rekey::Version;
 use citadel_tests::manager_world::{Fate, Setting, messengers};
+use parking_lot::Mutex;
 use rstest::rstest;
+use std::sync::Arc;
 use std::time::Duration;
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -65,6 +67,35 @@ async fn floods_in_both_directions_during_a_thousand_simultaneous_rounds_lose_do
     assert_eq!((sent_there, sent_back), (got_there, got_back));
     assert!(sent_there >= 1000 && sent_back >= 1000, "messages flowed all the while");
     assert!(managers[0].version() >= Version(1000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_message_passes_every_message_that_waits_for_the_sink() {
+    let mut world = messengers(&Setting { capacity: 1, ..Setting::default() });
+    let kinds = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&kinds);
+    world.initiator.out.set_rule(move |_, record| {
+        seen.lock().push(record[1]);
+        Fate::Deliver
+    });
+    world.initiator.out.hold_after(0);
+    for n in 0..10 {
+        world.initiator.handle.send(numbered(n)).await.expect("there is room in the queue");
+    }
+    tokio::time::sleep_until(now() + MILLI).await;
+    let manager = world.initiator.handle.manager().clone();
+    manager.trigger_rekey(false).await.expect("both ends live");
+    tokio::time::sleep_until(now() + MILLI).await;
+    world.initiator.out.release();
+    for n in 0..10 {
+        expect_number(&mut world.responder.handle, n).await;
+    }
+    // The one message that was sealed before, then the offer, then the nine others with the finish among them.
+    assert_eq!(kinds.lock()[..2], [1, 0]);
+    assert_eq!(kinds.lock().iter().filter(|&&kind| kind == 1).count(), 10);
+    world.settle().await;
+    assert_eq!(manager.version(), Version(1));
+    world.finish().await;
 }
 
 #[tokio::test(start_paused = true)]

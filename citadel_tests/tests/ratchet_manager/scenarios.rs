@@ -192,6 +192,22 @@ async fn a_halted_end_refuses_rounds_and_the_round_at_hand_ends_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_halt_while_an_offer_is_out_gives_its_waiters_a_typed_error() {
+    let world = managers(&Setting { latency: SECOND, ..Setting::default() });
+    let manager = &world.initiator.handle;
+    let (rekey, halted) = tokio::join!(manager.rekey(), async {
+        tokio::time::sleep_until(super::now() + Duration::from_millis(1)).await;
+        manager.halt().await
+    });
+    assert!(matches!(rekey, Err(RekeyError::Halted)));
+    assert!(halted.is_ok());
+    world.settle().await;
+    world.assert_agreed();
+    assert_eq!(manager.version(), Version(0));
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn observers_see_versions_and_milestones_and_learn_what_they_missed() {
     let world = managers(&Setting::default());
     let manager = &world.initiator.handle;

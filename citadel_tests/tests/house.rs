@@ -8,3 +8,5 @@ mod fixlog;
 mod layout;
 #[path = "house/packages.rs"]
 mod packages;
+#[path = "house/readme.rs"]
+mod readme;

@@ -15,6 +15,8 @@ mod closing;
 mod driver;
 #[path = "session_machine/flow.rs"]
 mod flow;
+#[path = "session_machine/hostile.rs"]
+mod hostile;
 #[path = "session_machine/rekey.rs"]
 mod rekey;
 

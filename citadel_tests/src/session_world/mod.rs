@@ -5,7 +5,9 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a harness of tests fails by panicking")]
 
 mod establish;
+mod rogue;
 mod world;
 
 pub use establish::{Pair, client_config, identity, server_config};
+pub use rogue::Rogue;
 pub use world::{Chunks, End, Side, World};

@@ -13,10 +13,14 @@ mod channels;
 mod closing;
 #[path = "session_machine/driver.rs"]
 mod driver;
+#[path = "session_machine/establish.rs"]
+mod establish;
 #[path = "session_machine/flow.rs"]
 mod flow;
 #[path = "session_machine/hostile.rs"]
 mod hostile;
+#[path = "session_machine/model.rs"]
+mod model;
 #[path = "session_machine/rekey.rs"]
 mod rekey;
 

@@ -308,7 +308,6 @@ impl Channels {
 
     /// The session is over: what waits to be sent goes, what was received stays for its readers.
     pub(crate) fn release(&mut self) {
-        self.incoming.clear();
         for channel in self.map.values_mut() {
             channel.send.release();
         }

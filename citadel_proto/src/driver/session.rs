@@ -74,10 +74,11 @@ impl Session {
         self.shared().about.app_protocol.as_ref()
     }
 
-    /// Channel 0, which exists on both ends without anyone opening it. Given out once.
+    /// Channel 0, which exists on both ends without anyone opening it. Given out once, also after the close: what it
+    /// received stays readable.
     ///
     /// # Errors
-    /// [`OpenError::Taken`] the second time, [`OpenError::Closed`].
+    /// [`OpenError::Taken`] the second time.
     pub fn channel(&self) -> Result<Channel, OpenError> {
         self.shared().act(|core, _| {
             let channel = core.machine.take_channel_zero();

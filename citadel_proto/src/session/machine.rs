@@ -164,12 +164,11 @@ impl SessionMachine {
         }
     }
 
-    /// Channel 0, once.
+    /// Channel 0, once; also after the close, for what it received.
     ///
     /// # Errors
-    /// [`OpenError::Taken`], [`OpenError::Closed`].
+    /// [`OpenError::Taken`].
     pub fn take_channel_zero(&mut self) -> Result<ChannelId, OpenError> {
-        self.refuse_if_closing()?;
         self.channels.take_zero()
     }
 

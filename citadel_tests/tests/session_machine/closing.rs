@@ -257,3 +257,22 @@ fn closing_twice_keeps_the_first_reason_and_aborting_cuts_it_short() {
     world.stalled = None;
     world.finish();
 }
+
+#[test]
+fn channels_that_nobody_took_before_the_close_are_still_readable_after_it() {
+    let mut world = World::simple(13);
+    let id = world.a.machine.open_channel(Bytes::new()).unwrap();
+    world.send(Side::A, ZERO, "on zero");
+    world.send(Side::A, id, "on another");
+    world.run();
+    world.close(Side::A, CloseReason::GoingAway);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.b.machine.stage(), Stage::Closed);
+    assert_eq!(world.b.machine.take_channel_zero(), Ok(ZERO));
+    assert_eq!(world.b.machine.accept_channel(), Some(id));
+    assert_eq!(world.b.machine.accept_channel(), None);
+    assert_eq!(world.message(Side::B, ZERO), "on zero");
+    assert_eq!(world.message(Side::B, id), "on another");
+    let (a, b) = world.finish();
+    assert!(a.clean && b.clean, "{a} / {b}");
+}

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use citadel_crypt::SecrecyMode;
-use citadel_crypt::handshake::{Limits, RefusalCode};
-use citadel_proto::driver::{Acceptor, Admission, HandshakeCaps, Hub, Session, Tcp, Transport};
+use citadel_crypt::handshake::{HandshakeError, Limits, RefusalCode};
+use citadel_proto::driver::{
+    Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Session, Tcp, Transport,
+};
 use citadel_proto::{CloseReason, CloseReport, OpenError, RecvError, SendError, SessionConfig};
 use citadel_tests::session_world::{client_config, identity, server_config};
 use futures::{SinkExt, StreamExt};
@@ -230,7 +232,8 @@ async fn over_tcp_sixteen_channels_at_once_and_a_refused_client() {
     let io = Tcp.connect("127.0.0.1", port).await.unwrap();
     let refused =
         hub.connect(io, client_config(&carol, &bob, mode, limits), SessionConfig::default(), None).await;
-    assert!(refused.unwrap_err().to_string().contains("denied"));
+    let denied = HandshakeError::Refused { code: RefusalCode::DENIED, authenticated: true };
+    assert!(matches!(refused, Err(EstablishError::Handshake(error)) if error == denied));
 
     let io = Tcp.connect("127.0.0.1", port).await.unwrap();
     let session = hub.connect(io, client_config(&alice, &bob, mode, limits), SessionConfig::default(), None);

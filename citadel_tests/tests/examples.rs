@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// Where the examples are, after they were built as they stand now.
+/// Where the examples are, after they were built as they stand now; of the whole workspace, because one package by
+/// itself would build every dependency once more with its own choice of features.
 fn examples() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "citadel_sdk", "--examples"])
+            .args(["build", "--quiet", "--workspace", "--examples"])
             .status()
             .unwrap();
         assert!(built.success());

@@ -93,7 +93,7 @@ impl SessionMachine {
     }
 
     /// Tells the plan what holds now. While the session runs, nothing of it matters.
-    pub(super) fn tell_facts(&mut self) {
+    fn tell_facts(&mut self) {
         if self.plan.stage() == Stage::Running {
             return;
         }

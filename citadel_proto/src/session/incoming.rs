@@ -93,8 +93,6 @@ impl SessionMachine {
             }
             Frame::Close { reason, instance } => {
                 self.check(instance)?;
-                // What the frames before it acknowledged counts.
-                self.tell_facts();
                 self.plan.handle(self.now, shutdown::Input::PeerClosed(reason));
                 Ok(())
             }

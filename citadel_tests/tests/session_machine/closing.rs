@@ -276,3 +276,17 @@ fn channels_that_nobody_took_before_the_close_are_still_readable_after_it() {
     let (a, b) = world.finish();
     assert!(a.clean && b.clean, "{a} / {b}");
 }
+
+#[test]
+fn an_acknowledgement_in_the_record_of_the_close_counts() {
+    let mut world = World::simple(14);
+    world.send(Side::A, ZERO, "late");
+    world.run();
+    // Both ends' last words travel at once, each behind acknowledgements that nothing sent before.
+    world.close(Side::A, CloseReason::GoingAway);
+    world.close(Side::B, CloseReason::GoingAway);
+    world.run();
+    let (a, b) = world.finish();
+    assert!(a.clean && b.clean, "{a} / {b}");
+    assert_eq!((a.unconfirmed, b.unconfirmed), (vec![], vec![]));
+}

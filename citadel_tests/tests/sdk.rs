@@ -238,6 +238,24 @@ async fn what_was_sent_before_a_close_is_read_after_it() {
 }
 
 #[tokio::test]
+async fn readers_that_stall_on_every_other_channel_block_nobody() {
+    let pair = pair_with(EndpointConfig::default()).await;
+    let mut stalled = Vec::new();
+    for _ in 0..15 {
+        let mut there = pair.opened.open_channel().await.unwrap();
+        let back = pair.accepted.accept_channel().await.unwrap().unwrap();
+        let mut accepted = 0;
+        while there.try_send(vec![0; 100_000]).is_ok() {
+            accepted += 1;
+        }
+        assert!(accepted > 0);
+        stalled.push((there, back));
+    }
+    works(&pair.opened, &pair.accepted).await;
+    works(&pair.opened, &pair.accepted).await;
+}
+
+#[tokio::test]
 async fn dropping_every_handle_of_a_session_aborts_it() {
     let Pair { server, client, accepted, opened } = pair_with(EndpointConfig::default()).await;
     drop(opened);

@@ -272,9 +272,9 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 64 MiB messages (R-SES-1), 4 MiB in flight per session and 1 MiB per channel (a 100 ms path at 300 Mbit/s), 16
-    /// channels.
+    /// 64 MiB messages (R-SES-1), 16 channels from each end, 1 MiB in flight per channel (a 100 ms path at 80 Mbit/s), and in
+    /// the session as much as all of them together, channel 0 included: readers that stall never block another (R-SES-3).
     fn default() -> Self {
-        Self { max_message: 64 << 20, session_credit: 4 << 20, channel_credit: 1 << 20, max_channels: 16 }
+        Self { max_message: 64 << 20, session_credit: 33 << 20, channel_credit: 1 << 20, max_channels: 16 }
     }
 }

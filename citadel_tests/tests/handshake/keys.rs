@@ -1,7 +1,7 @@
 //! The transcript chain and the keys, computed again from the flights with other crates and the constants written anew.
 
 use crate::setup::{CLIENT, SERVER, Setup};
-use citadel_crypt::handshake::{ClientProof, HelloGuard, HelloReply, ServerProof, Trust};
+use citadel_crypt::handshake::{ClientProof, HelloGuard, HelloReply, Limits, ServerProof, Trust};
 use citadel_crypt::identity::Identity;
 use citadel_crypt::suite::{CryptoProvider, Suite};
 use citadel_tests::seeded::SeededProvider;
@@ -121,6 +121,13 @@ fn a_frozen_handshake_stays_as_it_is() {
         common.provider = provider;
         common.identity = identity;
         common.suites = vec![Suite::DEFAULT];
+        // Limits travel; defaults may change.
+        common.limits = Limits {
+            max_message: 64 << 20,
+            session_credit: 4 << 20,
+            channel_credit: 1 << 20,
+            max_channels: 16,
+        };
     }
     let ends = setup.run();
     let flights: Vec<&[u8]> = ends.flights.iter().map(|(_, flight)| &flight[..]).collect();

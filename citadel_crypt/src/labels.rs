@@ -69,6 +69,10 @@ labels! {
     EXPORT = "citadel/1 export";
     /// Proof key of a resumption.
     RESUMPTION = "citadel/1 resumption";
+    /// What ties the proof of a resumption to the handshake it travels in.
+    RESUME_BINDING = "citadel/1 resume binding";
+    /// What the proof of a resumption is over.
+    RESUME_PROOF = "citadel/1 resume proof";
     /// Fingerprint of a version, for diagnostics.
     FINGERPRINT = "citadel/1 fingerprint";
     /// Key (or seed of its chain of record keys) and IV of one path.

@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 use citadel_crypt::handshake::{
-    ClientConfig, ClientProof, HandshakeConfig, Instance, Limits, Psk, PskHint, Refusal, RefusalCode,
+    ClientConfig, ClientProof, Grant, HandshakeConfig, Instance, Limits, Psk, PskHint, Refusal, RefusalCode,
     Request, ServerConfig, ServerProof, SessionKind, Trust, VerdictBody,
 };
 use citadel_crypt::identity::Identity;
@@ -71,11 +71,15 @@ fn flights() -> io::Result<()> {
     let (public, request) = (identity.public().clone(), Request::Identity.encode());
     let proof = ServerProof { identity: public.clone(), signature: signature.clone(), mac: [3; 32] };
     write("flights", "server_proof", &proof.encode())?;
-    let proof = ClientProof { identity: public, signature, request: request.clone().into(), mac: [4; 32] };
+    let proof = ClientProof { identity: public, signature, request: request.clone(), mac: [4; 32] };
     write("flights", "client_proof", &proof.encode())?;
     write("flights", "request", &request)?;
     write("flights", "refusal", &Refusal { code: RefusalCode::BUSY }.encode())?;
-    write("flights", "accepted", &VerdictBody::Accepted { limits: Limits::default() }.encode())
+    write(
+        "flights",
+        "accepted",
+        &VerdictBody::Accepted { limits: Limits::default(), grant: Grant::default() }.encode(),
+    )
 }
 
 /// Every message of one round, and a `Cancel`.

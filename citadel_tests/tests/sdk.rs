@@ -105,7 +105,8 @@ async fn another_peer_than_the_dialled_one_is_refused_and_learns_nothing() {
     assert!(matches!(&opened, Err(EstablishError::Handshake(error)) if *error == expected), "{opened:?}");
     assert!(!opened.unwrap_err().is_retryable());
     // The server saw a client that went away, not who it was.
-    let refused = HandshakeError::Refused { code: RefusalCode::ABORTED, authenticated: false };
+    let refused =
+        HandshakeError::Refused { code: RefusalCode::ABORTED, authenticated: false, retry_after: None };
     assert!(matches!(&accepted, Err(EstablishError::Handshake(error)) if *error == refused), "{accepted:?}");
 }
 
@@ -165,7 +166,7 @@ async fn ends_without_a_common_application_protocol_do_not_meet() {
     let server = bind(speaks(&["chat/2", "chat/1"])).await;
     let (opened, _) = meet(&client(speaks(&["mail"])), &server).await;
     let code = RefusalCode::APP_PROTOCOL;
-    let refused = HandshakeError::Refused { code, authenticated: false };
+    let refused = HandshakeError::Refused { code, authenticated: false, retry_after: None };
     assert!(matches!(&opened, Err(EstablishError::Handshake(error)) if *error == refused), "{opened:?}");
     let (opened, accepted) = meet(&client(speaks(&["mail", "chat/1"])), &server).await;
     let chosen = AppProtocol::new("chat/1").unwrap();
@@ -182,7 +183,7 @@ async fn a_server_decides_by_the_proven_identity() {
         assert_eq!(identified.peer_id(), client.peer_id());
         identified.refuse(no).await;
     });
-    let refused = HandshakeError::Refused { code: no, authenticated: true };
+    let refused = HandshakeError::Refused { code: no, authenticated: true, retry_after: None };
     assert!(matches!(&opened, Err(EstablishError::Handshake(error)) if *error == refused), "{opened:?}");
 }
 

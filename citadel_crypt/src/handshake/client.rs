@@ -13,11 +13,13 @@ use super::codec::tag;
 use super::config::{ClientConfig, Trust};
 use super::error::{Failure, HandshakeError};
 use super::established::Agreed;
+use super::grant::Refused;
 use super::hello::{BINDER_LEN, Hello, PskOffer};
 use super::io::{FlightKind, Handled, HandshakeTimer, Ignored, Input, Output};
 use super::keys::{self, FlightKey, HandshakeKeys, RetryTrace};
 use super::proof::{ClientProof, ServerProof};
 use super::reply::{HelloReply, Refusal, Retry};
+use super::resume::ResumeBinding;
 use super::verdict::{VerdictBody, split_verdict};
 use crate::identity::IdentityPublic;
 use crate::ratchets::rekey::Side;
@@ -25,7 +27,6 @@ use crate::secret::Secret;
 use crate::suite::{CryptoError, DhKey, KemKey, Suite, kdf};
 use crate::{SecrecyMode, Timestamp, labels};
 use std::collections::VecDeque;
-use zeroize::Zeroizing;
 
 /// The client's end of a handshake.
 pub struct ClientHandshake {
@@ -83,7 +84,7 @@ impl ClientHandshake {
     /// # Errors
     /// [`HandshakeError::Config`], [`HandshakeError::Unavailable`].
     pub fn new(config: ClientConfig, now: Timestamp) -> Result<Self, HandshakeError> {
-        config.common.validate()?;
+        config.validate()?;
         let offered = Offered::new(&config)?;
         let deadline = now + config.common.deadline;
         let outputs = VecDeque::from([Output::Send(offered.bytes.clone())]);
@@ -106,10 +107,10 @@ impl ClientHandshake {
             Input::Timeout => Handled::Done,
             Input::Flight(flight) if self.is_repeat(flight) => Handled::Ignored(Ignored::Repeat),
             Input::Flight(flight) => self.advance(|machine, phase| machine.on_flight(phase, flight)),
-            Input::Accept | Input::Refuse(_) if !matches!(self.phase, Phase::AwaitTrust(_)) => {
+            Input::Accept(_) | Input::Refuse(_) if !matches!(self.phase, Phase::AwaitTrust(_)) => {
                 Handled::Ignored(Ignored::NotAsked)
             }
-            Input::Accept => self.advance(|machine, phase| machine.on_decision(phase, true)),
+            Input::Accept(_) => self.advance(|machine, phase| machine.on_decision(phase, true)),
             Input::Refuse(_) => self.advance(|machine, phase| machine.on_decision(phase, false)),
         }
     }
@@ -168,8 +169,7 @@ impl ClientHandshake {
             (_, FlightKind::Refusal) => {
                 let refusal =
                     Refusal::parse(flight).map_err(HandshakeError::malformed(FlightKind::Refusal))?;
-                let error = HandshakeError::Refused { code: refusal.code, authenticated: false };
-                Err(Failure::silent(error))
+                Err(Failure::silent(HandshakeError::unproven_refusal(refusal.code)))
             }
             (Phase::AwaitReply(offered), FlightKind::Retry) => Ok(self.on_retry(offered, flight)?),
             (Phase::AwaitReply(offered), FlightKind::HelloReply) => Ok(self.on_reply(*offered, flight)?),
@@ -237,10 +237,12 @@ impl ClientHandshake {
             .open(&committed.th0, &mut body)
             .map_err(|error| HandshakeError::from_proof(FlightKind::Verdict, error))?;
         match VerdictBody::parse(&body).map_err(HandshakeError::malformed(FlightKind::Verdict))? {
-            VerdictBody::Refused { code } => Err(HandshakeError::Refused { code, authenticated: true }),
-            VerdictBody::Accepted { limits } => {
+            VerdictBody::Refused(Refused { code, retry_after }) => {
+                Err(HandshakeError::Refused { code, authenticated: true, retry_after })
+            }
+            VerdictBody::Accepted { limits, grant } => {
                 let Committed { hs, th0, agreed, peer, .. } = committed;
-                let established = agreed.into_established(Side::Initiator, peer, limits, hs, th0);
+                let established = agreed.into_established(Side::Initiator, peer, (limits, grant), hs, th0);
                 self.outputs.push_back(Output::Established(Box::new(established)));
                 Ok(Phase::Established)
             }
@@ -370,7 +372,7 @@ impl Proven {
         let identity = config.common.identity.public().clone();
         let id_c = identity.as_bytes();
         let signature = config.common.identity.sign(labels::SIGN_CLIENT, &[&self.th2, &self.mac_s, id_c])?;
-        let request = Zeroizing::new(config.request.encode());
+        let request = config.request.encode(&ResumeBinding::new(&self.th2, &self.mac_s, id_c));
         let th3 = keys::th3(&self.th2, &self.mac_s, id_c, signature.as_bytes(), &request);
         let mac = kdf::hmac(&self.keys.mac_key(labels::MAC_CLIENT), &[&th3]);
         let th0 = keys::th0(&th3, &mac);

@@ -4,7 +4,7 @@ use super::codec::{Malformed, Reader};
 use super::guard::HelloGuard;
 use super::hello::{MAX_APP_PROTOCOLS, MAX_SUITES, WINDOW};
 use super::psk::Psk;
-use super::request::Request;
+use super::request::{ClientRequest, Request};
 use crate::SecrecyMode;
 use crate::addr::PeerId;
 use crate::identity::Identity;
@@ -105,6 +105,9 @@ pub enum ConfigError {
     /// A limit beyond 2^62.
     #[error("a limit is beyond 2^62")]
     Limits,
+    /// A password for a server that nobody chose.
+    #[error("a password goes to a chosen server only, or by explicit consent to anyone")]
+    PasswordNeedsTrust,
 }
 
 /// What a client is told.
@@ -117,13 +120,25 @@ pub struct ClientConfig {
     /// The pre-shared key. With one, the client never connects without it.
     pub psk: Option<Arc<Psk>>,
     /// What it asks for.
-    pub request: Request,
+    pub request: ClientRequest,
+    /// Whether a password may go to a server that [`Trust::DangerousAnyone`] chose, which is to say to anyone. No by
+    /// default (R-EST-1).
+    pub allow_password_to_anyone: bool,
 }
 
 impl ClientConfig {
     /// A client that asks for [`Request::Identity`].
     pub const fn new(common: HandshakeConfig, trust: Trust) -> Self {
-        Self { common, trust, psk: None, request: Request::Identity }
+        let request = ClientRequest::Plain(Request::Identity);
+        Self { common, trust, psk: None, request, allow_password_to_anyone: false }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let goes_to_anyone = self.trust == Trust::DangerousAnyone && !self.allow_password_to_anyone;
+        if self.request.has_password() && goes_to_anyone {
+            return Err(ConfigError::PasswordNeedsTrust);
+        }
+        self.common.validate()
     }
 }
 

@@ -7,6 +7,7 @@ use super::reply::Refusal;
 use crate::addr::PeerId;
 use crate::suite::CryptoError;
 use core::fmt;
+use core::time::Duration;
 
 /// Why a refusal was sent. The numbers are stable; from [`APPLICATION`](Self::APPLICATION) on they are the
 /// application's.
@@ -48,6 +49,24 @@ impl RefusalCode {
     pub const INTERNAL: Self = Self(16);
     /// A flight that cannot come now.
     pub const UNEXPECTED: Self = Self(17);
+    /// Wrong password, unknown user, blocked account or unknown device; which of them is not said.
+    pub const CREDENTIALS: Self = Self(18);
+    /// The user name belongs to someone.
+    pub const USER_TAKEN: Self = Self(19);
+    /// Too many attempts; the refusal may say when to come back.
+    pub const RATE_LIMITED: Self = Self(20);
+    /// There is no such session here, its proof does not hold, or it is someone else's; which of them is not said.
+    pub const RESUME_UNKNOWN: Self = Self(21);
+    /// The session ended while it waited for a path.
+    pub const RESUME_EXPIRED: Self = Self(22);
+    /// A path with this number or a higher one was there first.
+    pub const RESUME_SUPERSEDED: Self = Self(23);
+    /// The session is closing and takes no path any more.
+    pub const RESUME_CLOSING: Self = Self(24);
+    /// Sessions without an account are not served here.
+    pub const TRANSIENT: Self = Self(25);
+    /// The server's policy does not allow the request, for example a closed registration.
+    pub const POLICY: Self = Self(26);
     /// First number of the application's own codes.
     pub const APPLICATION: Self = Self(0x100);
 
@@ -70,6 +89,15 @@ impl RefusalCode {
             Self::DENIED => "denied",
             Self::INTERNAL => "internal failure",
             Self::UNEXPECTED => "unexpected flight",
+            Self::CREDENTIALS => "credentials not accepted",
+            Self::USER_TAKEN => "user name taken",
+            Self::RATE_LIMITED => "too many attempts",
+            Self::RESUME_UNKNOWN => "no such session",
+            Self::RESUME_EXPIRED => "session expired",
+            Self::RESUME_SUPERSEDED => "another path came first",
+            Self::RESUME_CLOSING => "session closing",
+            Self::TRANSIENT => "an account is needed",
+            Self::POLICY => "not allowed by policy",
             Self(0x100..) => "application code",
             Self(_) => "unknown code",
         }
@@ -126,6 +154,8 @@ pub enum HandshakeError {
         code: RefusalCode,
         /// Whether it came sealed from the proven other end.
         authenticated: bool,
+        /// When it is worth asking again, if it said so.
+        retry_after: Option<Duration>,
     },
     /// This end refused the other.
     #[error("refused the other end: {0}")]
@@ -171,6 +201,7 @@ impl HandshakeError {
                     | RefusalCode::DEADLINE
                     | RefusalCode::ABORTED
                     | RefusalCode::INTERNAL
+                    | RefusalCode::RATE_LIMITED
             ),
             _ => false,
         }
@@ -189,6 +220,11 @@ impl HandshakeError {
             Self::NotOffered | Self::WrongPeer { .. } | Self::Untrusted(_) => Some(RefusalCode::ABORTED),
             Self::Refused { .. } | Self::Config(_) => None,
         }
+    }
+
+    /// A refusal that anyone on the way may have written.
+    pub(super) const fn unproven_refusal(code: RefusalCode) -> Self {
+        Self::Refused { code, authenticated: false, retry_after: None }
     }
 
     /// The failure of a primitive on a value of the peer or on our own.

@@ -1,7 +1,9 @@
 //! What both ends hold when a handshake has succeeded.
 
 use super::config::{AppProtocol, Limits, SessionKind};
+use super::grant::Grant;
 use super::keys;
+use super::resume::ResumptionKey;
 use crate::SecrecyMode;
 use crate::identity::IdentityPublic;
 use crate::ratchets::InitialSecrets;
@@ -61,6 +63,10 @@ pub struct Established {
     pub peer_limits: Limits,
     /// Whether a pre-shared key is in the secrets.
     pub psk: bool,
+    /// What the server granted.
+    pub grant: Grant,
+    /// Proves later that an end holds this session.
+    pub resumption: ResumptionKey,
     /// Secrets of version 0.
     pub initial: InitialSecrets,
 }
@@ -81,11 +87,12 @@ impl Agreed {
         self,
         side: Side,
         peer: IdentityPublic,
-        peer_limits: Limits,
+        (peer_limits, grant): (Limits, Grant),
         hs: Secret<32>,
         th0: [u8; 32],
     ) -> Established {
         let session_id = keys::session_id(&th0);
+        let initial = InitialSecrets { session_id, suite: self.suite, hs, th0 };
         Established {
             side,
             kind: self.kind,
@@ -98,7 +105,9 @@ impl Agreed {
             app_protocol: self.app_protocol,
             peer_limits,
             psk: self.psk,
-            initial: InitialSecrets { session_id, suite: self.suite, hs, th0 },
+            grant,
+            resumption: ResumptionKey::of(&initial),
+            initial,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What goes into the machines and what comes out of them; the same for both ends.
 
 use super::codec::tag;
-use super::error::{HandshakeError, RefusalCode};
+use super::error::HandshakeError;
 use super::established::Established;
+use super::grant::{Grant, Refused};
 use super::request::Request;
+use super::resume::ResumeBinding;
 use crate::identity::IdentityPublic;
 use core::fmt;
 
@@ -13,10 +15,11 @@ pub enum Input<'a> {
     /// One whole flight from the other end. A length over [`MAX_CLIENT_FLIGHT_LEN`](super::MAX_CLIENT_FLIGHT_LEN) or
     /// [`MAX_SERVER_FLIGHT_LEN`](super::MAX_SERVER_FLIGHT_LEN) is refused by the driver before it reads the bytes.
     Flight(&'a [u8]),
-    /// Yes to the last [`Output::Ask`] or [`Output::Request`].
-    Accept,
+    /// Yes to the last [`Output::Ask`] or [`Output::Request`]. Granting is the server's: what a client says with its yes
+    /// counts for nothing.
+    Accept(Grant),
     /// No to it. A client tells nobody the code.
-    Refuse(RefusalCode),
+    Refuse(Refused),
     /// The time that `poll_timeout` named has come. Early or spurious ones do nothing.
     Timeout,
 }
@@ -62,6 +65,8 @@ pub enum Output {
         peer: IdentityPublic,
         /// What it asks for.
         request: Request,
+        /// What the proof of a [`Request::Resume`] must be bound to.
+        binding: ResumeBinding,
     },
     /// Success. Last output.
     Established(Box<Established>),

@@ -2,7 +2,7 @@
 //!
 //! Owns: the four flights and `Retry`, negotiation, the transcript chain, flight and MAC keys, the policy on who the
 //! peer may be, cookies, the handshake deadline. Never: framing and sockets (a flight is one byte string; its length
-//! prefix is the caller's), accounts (they are requests to come), record keys (they start from [`Established`]).
+//! prefix is the caller's), accounts (what a request asks for is the application's to decide), record keys (they start from [`Established`]).
 //!
 //! Construction: SIGMA-I with MACs (Krawczyk, "SIGMA: the 'SIGn-and-MAc' approach to authenticated Diffie-Hellman",
 //! CRYPTO 2003) over a hybrid key agreement. Each side signs the transcript and MACs its identity; the initiator's
@@ -24,14 +24,18 @@ mod codec;
 mod config;
 mod error;
 mod established;
+mod grant;
 mod guard;
 mod hello;
 mod io;
 mod keys;
+mod names;
+mod password;
 mod proof;
 mod psk;
 mod reply;
 mod request;
+mod resume;
 mod server;
 mod verdict;
 
@@ -43,13 +47,17 @@ pub use config::{
 };
 pub use error::{HandshakeError, RefusalCode};
 pub use established::{Established, Instance};
+pub use grant::{Grant, Refused};
 pub use guard::{Admission, Admitted, HelloGuard};
 pub use hello::{Hello, HelloError, MAX_HELLO_LEN, PskOffer};
 pub use io::{FlightKind, Handled, HandshakeTimer, Ignored, Input, Output};
+pub use names::{Cid, DeviceName, DisplayName, NameError, UserName};
+pub use password::{Password, PasswordLength};
 pub use proof::{ClientProof, MAX_PROOF_LEN, ServerProof};
 pub use psk::{Psk, PskHint, PskTooShort};
 pub use reply::{HelloReply, MAX_REFUSAL_LEN, MAX_REPLY_LEN, MAX_RETRY_LEN, Refusal, Retry};
-pub use request::{Request, RequestError};
+pub use request::{ClientRequest, Request, RequestError};
+pub use resume::{ResumeBinding, ResumeRequest, ResumptionKey};
 pub use server::ServerHandshake;
 pub use verdict::{MAX_VERDICT_LEN, VerdictBody};
 

@@ -56,7 +56,7 @@ pub struct ClientProof {
     pub identity: IdentityPublic,
     /// Over `("client", th2, mac_s, id_c)`.
     pub signature: HybridSignature,
-    /// The [`Request`] as encoded; th3 covers these bytes. It may hold a password one day.
+    /// The [`Request`] as encoded; th3 covers these bytes. It may hold a password.
     pub request: Zeroizing<Vec<u8>>,
     /// Over th3.
     pub mac: [u8; MAC_LEN],

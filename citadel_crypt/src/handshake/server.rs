@@ -14,6 +14,7 @@ use super::codec::tag;
 use super::config::ServerConfig;
 use super::error::{Failure, HandshakeError, RefusalCode};
 use super::established::Agreed;
+use super::grant::{Grant, Refused};
 use super::guard::{Admission, Admitted};
 use super::hello::BINDER_LEN;
 use super::io::{FlightKind, Handled, HandshakeTimer, Ignored, Input, Output};
@@ -22,6 +23,7 @@ use super::proof::{ClientProof, ServerProof, split_proof};
 use super::psk;
 use super::reply::{HelloReply, Refusal};
 use super::request::{Request, RequestError};
+use super::resume::ResumeBinding;
 use super::verdict::VerdictBody;
 use super::{ConfigError, Limits};
 use crate::identity::IdentityPublic;
@@ -72,6 +74,7 @@ struct Proven {
     agreed: Agreed,
     peer: IdentityPublic,
     peer_limits: Limits,
+    binding: ResumeBinding,
     proof: [u8; 32],
 }
 
@@ -100,7 +103,11 @@ impl ServerHandshake {
             Phase::Failed(error) => return Handled::Failed(error),
             _ if now >= self.deadline => {
                 return self.advance(|machine, phase| {
-                    Err(machine.refusal(phase, RefusalCode::DEADLINE, HandshakeError::DeadlineExceeded))
+                    Err(machine.refusal(
+                        phase,
+                        RefusalCode::DEADLINE.into(),
+                        HandshakeError::DeadlineExceeded,
+                    ))
                 });
             }
             _ => {}
@@ -109,12 +116,13 @@ impl ServerHandshake {
             Input::Timeout => Handled::Done,
             Input::Flight(flight) if self.is_repeat(flight) => Handled::Ignored(Ignored::Repeat),
             Input::Flight(flight) => self.advance(|machine, phase| machine.on_flight(now, phase, flight)),
-            Input::Accept | Input::Refuse(_) if !matches!(self.phase, Phase::AwaitDecision(_)) => {
+            Input::Accept(_) | Input::Refuse(_) if !matches!(self.phase, Phase::AwaitDecision(_)) => {
                 Handled::Ignored(Ignored::NotAsked)
             }
-            Input::Accept => self.advance(Self::on_accept),
-            Input::Refuse(code) => self
-                .advance(|machine, phase| Err(machine.refusal(phase, code, HandshakeError::Rejected(code)))),
+            Input::Accept(grant) => self.advance(|machine, phase| machine.on_accept(phase, grant.as_sent())),
+            Input::Refuse(refused) => self.advance(|machine, phase| {
+                Err(machine.refusal(phase, refused, HandshakeError::Rejected(refused.code)))
+            }),
         }
     }
 
@@ -170,8 +178,7 @@ impl ServerHandshake {
             (_, FlightKind::Refusal) => {
                 let refusal =
                     Refusal::parse(flight).map_err(HandshakeError::malformed(FlightKind::Refusal))?;
-                let error = HandshakeError::Refused { code: refusal.code, authenticated: false };
-                Err(Failure::silent(error))
+                Err(Failure::silent(HandshakeError::unproven_refusal(refusal.code)))
             }
             (Phase::AwaitHello(retried), FlightKind::Hello) => Ok(self.on_hello(now, retried, flight)?),
             (Phase::AwaitProof(replied), FlightKind::Proof) => self.on_proof(*replied, flight),
@@ -211,32 +218,36 @@ impl ServerHandshake {
             Ok(request) => request,
             Err(RequestError::Malformed) => {
                 let error = HandshakeError::Malformed(FlightKind::Proof);
-                return Err(proven.refuse(RefusalCode::MALFORMED, error));
+                return Err(proven.refuse(RefusalCode::MALFORMED.into(), error));
             }
             Err(RequestError::Unknown(_)) => {
                 let error = HandshakeError::Rejected(RefusalCode::REQUEST);
-                return Err(proven.refuse(RefusalCode::REQUEST, error));
+                return Err(proven.refuse(RefusalCode::REQUEST.into(), error));
             }
         };
-        self.outputs.push_back(Output::Request { peer: proven.peer.clone(), request });
+        self.outputs.push_back(Output::Request {
+            peer: proven.peer.clone(),
+            request,
+            binding: proven.binding,
+        });
         Ok(Phase::AwaitDecision(Box::new(proven)))
     }
 
-    fn on_accept(&mut self, phase: Phase) -> Result<Phase, Failure> {
+    fn on_accept(&mut self, phase: Phase, grant: Grant) -> Result<Phase, Failure> {
         let Phase::AwaitDecision(proven) = phase else { return Ok(phase) };
         let Proven { hs, th0, verdict, agreed, peer, peer_limits, .. } = *proven;
-        let body = VerdictBody::Accepted { limits: self.config.common.limits };
+        let body = VerdictBody::Accepted { limits: self.config.common.limits, grant };
         let flight = seal_verdict(verdict, &th0, body).map_err(|_| HandshakeError::Unavailable)?;
         self.outputs.push_back(Output::Send(flight));
-        let established = agreed.into_established(Side::Responder, peer, peer_limits, hs, th0);
+        let established = agreed.into_established(Side::Responder, peer, (peer_limits, grant), hs, th0);
         self.outputs.push_back(Output::Established(Box::new(established)));
         Ok(Phase::Established)
     }
 
     /// How a failure is told in this phase: sealed once there is a proven client to tell.
-    fn refusal(&self, phase: Phase, code: RefusalCode, error: HandshakeError) -> Failure {
+    fn refusal(&self, phase: Phase, refused: Refused, error: HandshakeError) -> Failure {
         match phase {
-            Phase::AwaitDecision(proven) => proven.refuse(code, error),
+            Phase::AwaitDecision(proven) => proven.refuse(refused, error),
             _ => error.into(),
         }
     }
@@ -358,6 +369,7 @@ impl Replied {
             th0: keys::th0(&th3, &mac),
             verdict,
             agreed: self.agreed,
+            binding: ResumeBinding::new(&self.th2, &self.mac_s, identity.as_bytes()),
             peer: identity,
             peer_limits: self.peer_limits,
             proof: keys::hello_digest(flight),
@@ -368,8 +380,8 @@ impl Replied {
 
 impl Proven {
     /// Refuses in a sealed verdict, so that the client knows who said so.
-    fn refuse(self, code: RefusalCode, error: HandshakeError) -> Failure {
-        let flight = seal_verdict(self.verdict, &self.th0, VerdictBody::Refused { code });
+    fn refuse(self, refused: Refused, error: HandshakeError) -> Failure {
+        let flight = seal_verdict(self.verdict, &self.th0, VerdictBody::Refused(refused));
         Failure { error, tell: flight.ok() }
     }
 }

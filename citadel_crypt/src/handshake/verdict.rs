@@ -2,7 +2,7 @@
 
 use super::codec::{Malformed, Reader, tag};
 use super::config::Limits;
-use super::error::RefusalCode;
+use super::grant::{Grant, Refused};
 use crate::suite::TAG_LEN;
 
 /// Length of the plaintext.
@@ -19,12 +19,11 @@ pub enum VerdictBody {
     Accepted {
         /// What the server takes from the client.
         limits: Limits,
+        /// What it grants.
+        grant: Grant,
     },
     /// It does not.
-    Refused {
-        /// Why.
-        code: RefusalCode,
-    },
+    Refused(Refused),
 }
 
 impl VerdictBody {
@@ -38,8 +37,8 @@ impl VerdictBody {
         }
         let mut reader = Reader::new(bytes);
         let body = match reader.u8()? {
-            0 => Self::Accepted { limits: Limits::read(&mut reader)? },
-            1 => Self::Refused { code: RefusalCode(reader.u16()?) },
+            0 => Self::Accepted { limits: Limits::read(&mut reader)?, grant: Grant::read(&mut reader)? },
+            1 => Self::Refused(Refused::read(&mut reader)?),
             _ => return Err(Malformed),
         };
         reader.zeros()?;
@@ -50,13 +49,14 @@ impl VerdictBody {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(PLAINTEXT_LEN + TAG_LEN);
         match self {
-            Self::Accepted { limits } => {
+            Self::Accepted { limits, grant } => {
                 out.push(0);
                 limits.write(&mut out);
+                grant.write(&mut out);
             }
-            Self::Refused { code } => {
+            Self::Refused(refused) => {
                 out.push(1);
-                out.extend_from_slice(&code.0.to_le_bytes());
+                refused.write(&mut out);
             }
         }
         out.resize(PLAINTEXT_LEN, 0);

@@ -25,6 +25,14 @@ pub struct InitialSecrets {
     pub th0: [u8; 32],
 }
 
+impl InitialSecrets {
+    /// Proof key of a resumption (R-SES-7).
+    pub(crate) fn resumption(&self) -> Secret<32> {
+        Context { prk: &self.hs, suite: self.suite, version: Version(0), th: self.th0 }
+            .secret(labels::RESUMPTION)
+    }
+}
+
 /// Length of a version's fingerprint, bytes.
 pub const FINGERPRINT_LEN: usize = 16;
 
@@ -83,7 +91,7 @@ impl VersionSecrets {
     pub(crate) fn initial(initial: &InitialSecrets, mode: SecrecyMode) -> (Self, Secret<32>) {
         let context =
             Context { prk: &initial.hs, suite: initial.suite, version: Version(0), th: initial.th0 };
-        (context.secrets(mode), context.secret(labels::RESUMPTION))
+        (context.secrets(mode), initial.resumption())
     }
 
     /// Secrets of the version that a round leads to. Secret inputs are the root before it and both shared

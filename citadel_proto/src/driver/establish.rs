@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{
-    ClientConfig, ClientHandshake, Established, HandshakeError, Input, MAX_CLIENT_FLIGHT_LEN,
+    ClientConfig, ClientHandshake, Established, Grant, HandshakeError, Input, MAX_CLIENT_FLIGHT_LEN,
     MAX_SERVER_FLIGHT_LEN, Output, RefusalCode, Request, ServerConfig, ServerHandshake,
 };
 use citadel_crypt::identity::IdentityPublic;
@@ -77,11 +77,17 @@ async fn read_flight<Io: AsyncRead + Unpin>(io: &mut Io, max: usize) -> Result<V
     Ok(flight)
 }
 
+/// A proven client's request.
+pub(super) struct Asked {
+    pub(super) peer: IdentityPublic,
+    pub(super) request: Request,
+}
+
 /// What an end waits for next.
 enum Step {
     Flight,
     Ask(IdentityPublic),
-    Request(IdentityPublic, Request),
+    Request(Box<Asked>),
     Established(Box<Established>),
 }
 
@@ -127,7 +133,9 @@ where
         match output {
             Output::Send(flight) => unsent.push(flight),
             Output::Ask { peer } => step = Step::Ask(peer),
-            Output::Request { peer, request } => step = Step::Request(peer, request),
+            Output::Request { peer, request, .. } => {
+                step = Step::Request(Box::new(Asked { peer, request }));
+            }
             Output::Established(established) => step = Step::Established(established),
             Output::Failed(error) => failure = Some(error),
         }
@@ -202,7 +210,11 @@ where
                     }
                     None => false,
                 };
-                let answer = if is_trusted { Input::Accept } else { Input::Refuse(RefusalCode::DENIED) };
+                let answer = if is_trusted {
+                    Input::Accept(Grant::default())
+                } else {
+                    Input::Refuse(RefusalCode::DENIED.into())
+                };
                 Machine::handle(&mut machine, clock.now(), answer);
             }
             Step::Flight | Step::Request(..) => {
@@ -223,15 +235,15 @@ pub(super) async fn identify<Io>(
     source: &[u8],
     under_load: bool,
     clock: Clock,
-) -> Result<(ServerHandshake, IdentityPublic, Request), EstablishError>
+) -> Result<(ServerHandshake, Asked), EstablishError>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
     let machine = ServerHandshake::new(config, source, under_load, clock.now());
     let mut machine = machine.map_err(HandshakeError::from)?;
     loop {
-        if let Step::Request(peer, request) = drain(io, &mut machine, clock).await? {
-            return Ok((machine, peer, request));
+        if let Step::Request(asked) = drain(io, &mut machine, clock).await? {
+            return Ok((machine, *asked));
         }
         let flight = until_deadline(io, &mut machine, clock, async |io: &mut Io| {
             read_flight(io, MAX_CLIENT_FLIGHT_LEN).await

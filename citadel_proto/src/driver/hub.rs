@@ -1,7 +1,7 @@
 //! All sessions and tasks of one endpoint.
 
 use super::clock::Clock;
-use super::establish::{self, EstablishError, TrustPolicy};
+use super::establish::{self, Asked, EstablishError, TrustPolicy};
 use super::session::Session;
 use super::shared::{About, Shared};
 use super::task::SessionTask;
@@ -9,8 +9,8 @@ use crate::session::{SessionConfig, SessionMachine};
 use crate::shutdown::{CloseReason, CloseReport};
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
-    ClientConfig, Established, HandshakeConfig, HandshakeError, Input, Instance, RefusalCode, Request,
-    ServerConfig, ServerHandshake,
+    ClientConfig, Established, Grant, HandshakeConfig, HandshakeError, Input, Instance, RefusalCode, Refused,
+    Request, ServerConfig, ServerHandshake,
 };
 use citadel_crypt::identity::{Identity, IdentityPublic};
 use citadel_crypt::suite::CryptoProvider;
@@ -131,8 +131,8 @@ impl Hub {
     {
         let own = Own::new(&config.common, session);
         let identify = establish::identify(&mut io, config, source, under_load, self.inner.clock);
-        let (machine, peer, request) = self.unless_closed(identify).await?;
-        Ok(Identified { hub: self.clone(), io, machine, peer, request, own })
+        let (machine, asked) = self.unless_closed(identify).await?;
+        Ok(Identified { hub: self.clone(), io, machine, asked, own })
     }
 
     /// Refuses new sessions, closes all with `reason` at once, and waits until their tasks have ended. Says how each of
@@ -228,25 +228,24 @@ pub struct Identified<Io> {
     hub: Hub,
     io: Io,
     machine: ServerHandshake,
-    peer: IdentityPublic,
-    request: Request,
+    asked: Asked,
     own: Own,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static> Identified<Io> {
     /// The proven client.
     pub const fn peer(&self) -> &IdentityPublic {
-        &self.peer
+        &self.asked.peer
     }
 
     /// The proven client's id.
     pub fn peer_id(&self) -> PeerId {
-        self.peer.peer_id()
+        self.asked.peer.peer_id()
     }
 
     /// What it asks for.
     pub const fn request(&self) -> &Request {
-        &self.request
+        &self.asked.request
     }
 
     /// Says yes.
@@ -257,8 +256,19 @@ impl<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static> Identified<Io> {
     /// # Cancel safety
     /// Dropping the future ends the attempt; the client may have seen the yes.
     pub async fn accept(self) -> Result<Session, EstablishError> {
+        self.accept_with(Grant::default()).await
+    }
+
+    /// Says yes and grants this.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    /// As [`accept`](Self::accept).
+    pub async fn accept_with(self, grant: Grant) -> Result<Session, EstablishError> {
         let Self { hub, mut io, mut machine, own, .. } = self;
-        let decide = establish::decide(&mut io, &mut machine, Input::Accept, hub.inner.clock);
+        let decide = establish::decide(&mut io, &mut machine, Input::Accept(grant), hub.inner.clock);
         let established = hub.unless_closed(decide).await?;
         let established = established.ok_or(HandshakeError::Rejected(RefusalCode::INTERNAL))?;
         hub.spawn(io, established, own)
@@ -268,17 +278,18 @@ impl<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static> Identified<Io> {
     ///
     /// # Cancel safety
     /// Dropping the future ends the attempt; the client may not learn the reason.
-    pub async fn refuse(self, code: RefusalCode) {
-        let Self { hub, mut io, mut machine, .. } = self;
-        let decide = establish::decide(&mut io, &mut machine, Input::Refuse(code), hub.inner.clock);
+    pub async fn refuse(self, refused: impl Into<Refused>) {
+        let Self { hub, mut io, mut machine, asked, .. } = self;
+        let answer = Input::Refuse(refused.into());
+        let decide = establish::decide(&mut io, &mut machine, answer, hub.inner.clock);
         if let Err(error) = hub.unless_closed(decide).await {
-            log::debug!(target: "citadel::session", "refused {}: {error}", self.peer.peer_id());
+            log::debug!(target: "citadel::session", "refused {}: {error}", asked.peer.peer_id());
         }
     }
 }
 
 impl<Io> fmt::Debug for Identified<Io> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identified({}, {:?})", self.peer.peer_id(), self.request)
+        write!(f, "Identified({}, {:?})", self.asked.peer.peer_id(), self.asked.request)
     }
 }

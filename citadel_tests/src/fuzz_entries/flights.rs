@@ -38,7 +38,7 @@ pub fn flights(data: &[u8]) {
     has_one_form(data, ServerProof::parse, ServerProof::encode);
     has_one_form(data, ClientProof::parse, |proof| proof.encode().to_vec());
     has_one_form(data, VerdictBody::parse, VerdictBody::encode);
-    has_one_form(data, Request::parse, Request::encode);
+    has_one_form(data, Request::parse, |request| request.encode().to_vec());
     for under_load in [false, true] {
         if let Ok(mut server) = ServerHandshake::new(Arc::clone(&SERVER), b"source", under_load, NOW) {
             let _ = server.handle(NOW, Input::Flight(data));

@@ -3,7 +3,7 @@
 use crate::memory_pair::initial_secrets;
 use crate::seeded::SeededProvider;
 use bytes::{Bytes, BytesMut};
-use citadel_crypt::handshake::{Established, Instance, Limits, SessionKind};
+use citadel_crypt::handshake::{Established, Grant, Instance, Limits, ResumptionKey, SessionKind};
 use citadel_crypt::identity::Identity;
 use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::{Side, Timestamp, Version};
@@ -73,6 +73,8 @@ fn feed(frames: &[u8]) {
         app_protocol: None,
         peer_limits: Limits::default(),
         psk: false,
+        grant: Grant::default(),
+        resumption: ResumptionKey::of(&initial),
         initial,
     };
     let config = SessionConfig::default();

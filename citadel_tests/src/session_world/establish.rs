@@ -3,7 +3,7 @@
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{
-    ClientConfig, ClientHandshake, Established, HandshakeConfig, Input, Limits, Output, ServerConfig,
+    ClientConfig, ClientHandshake, Established, Grant, HandshakeConfig, Input, Limits, Output, ServerConfig,
     ServerHandshake, SessionKind, Trust,
 };
 use citadel_crypt::identity::Identity;
@@ -68,7 +68,7 @@ impl Pair {
                         let _ = client.handle(now, Input::Flight(&flight));
                     }
                     Output::Request { .. } => {
-                        let _ = server.handle(now, Input::Accept);
+                        let _ = server.handle(now, Input::Accept(Grant::default()));
                     }
                     Output::Established(established) => responder = Some(*established),
                     other => panic!("server: {other:?}"),

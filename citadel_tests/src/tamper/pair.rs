@@ -3,7 +3,7 @@
 use citadel_crypt::Timestamp;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
-    ClientConfig, ClientHandshake, Established, Handled, HandshakeError, Input, Output, RefusalCode,
+    ClientConfig, ClientHandshake, Established, Grant, Handled, HandshakeError, Input, Output, RefusalCode,
     ServerConfig, ServerHandshake,
 };
 use citadel_crypt::ratchets::rekey::Side;
@@ -141,8 +141,8 @@ impl Pair {
             Side::Responder => self.server_says,
         };
         let _ = match answer {
-            Answer::Accept => self.input(side, Input::Accept),
-            Answer::Refuse(code) => self.input(side, Input::Refuse(code)),
+            Answer::Accept => self.input(side, Input::Accept(Grant::default())),
+            Answer::Refuse(code) => self.input(side, Input::Refuse(code.into())),
             Answer::Silence => Handled::Done,
         };
     }

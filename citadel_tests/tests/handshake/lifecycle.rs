@@ -2,7 +2,7 @@
 
 use crate::setup::{NOW, SOURCE, Setup};
 use citadel_crypt::handshake::{
-    ClientHandshake, FlightKind, Handled, HandshakeError, HandshakeTimer, Ignored, Input, Output,
+    ClientHandshake, FlightKind, Grant, Handled, HandshakeError, HandshakeTimer, Ignored, Input, Output,
     RefusalCode, ServerHandshake, Trust,
 };
 use citadel_crypt::ratchets::rekey::Side;
@@ -39,7 +39,8 @@ fn a_server_whose_application_never_decides_says_so_under_seal() {
     setup.client.common.deadline = Duration::from_secs(60);
     let ends = setup.pair().server_says(Answer::Silence).run();
     assert_eq!(ends.server_error(), Some(HandshakeError::DeadlineExceeded));
-    let too_slow = HandshakeError::Refused { code: RefusalCode::DEADLINE, authenticated: true };
+    let too_slow =
+        HandshakeError::Refused { code: RefusalCode::DEADLINE, authenticated: true, retry_after: None };
     assert_eq!(ends.client_error(), Some(too_slow));
 }
 
@@ -50,7 +51,8 @@ fn a_client_whose_application_never_decides_shows_nothing() {
     setup.server.common.deadline = Duration::from_secs(60);
     let ends = setup.pair().client_says(Answer::Silence).run();
     assert_eq!(ends.client_error(), Some(HandshakeError::DeadlineExceeded));
-    let too_slow = HandshakeError::Refused { code: RefusalCode::DEADLINE, authenticated: false };
+    let too_slow =
+        HandshakeError::Refused { code: RefusalCode::DEADLINE, authenticated: false, retry_after: None };
     assert_eq!(ends.server_error(), Some(too_slow));
     assert_eq!(ends.flights.len(), 3);
 }
@@ -123,7 +125,12 @@ fn nothing_happens_after_the_end() {
     assert_eq!(client.handle(NOW, Input::Flight(b"")), Handled::Failed(error));
     while client.poll_output().is_some() {}
     let honest = Setup::default().run().flights[1].1.clone();
-    for input in [Input::Flight(&honest), Input::Accept, Input::Refuse(RefusalCode::DENIED), Input::Timeout] {
+    for input in [
+        Input::Flight(&honest),
+        Input::Accept(Grant::default()),
+        Input::Refuse(RefusalCode::DENIED.into()),
+        Input::Timeout,
+    ] {
         assert_eq!(client.handle(NOW, input), Handled::Failed(error));
         assert!(client.poll_output().is_none());
     }
@@ -135,10 +142,10 @@ fn an_answer_without_a_question_is_ignored() {
     let setup = Setup::default();
     let mut client = ClientHandshake::new(setup.client, NOW).unwrap();
     let mut server = ServerHandshake::new(Arc::new(setup.server), SOURCE, false, NOW).unwrap();
-    for input in [Input::Accept, Input::Refuse(RefusalCode::DENIED)] {
+    for input in [Input::Accept(Grant::default()), Input::Refuse(RefusalCode::DENIED.into())] {
         assert_eq!(server.handle(NOW, input), Handled::Ignored(Ignored::NotAsked));
     }
-    assert_eq!(client.handle(NOW, Input::Accept), Handled::Ignored(Ignored::NotAsked));
+    assert_eq!(client.handle(NOW, Input::Accept(Grant::default())), Handled::Ignored(Ignored::NotAsked));
     assert!(matches!(client.poll_output(), Some(Output::Send(_))));
     assert!(server.poll_output().is_none());
     assert_eq!((client.error(), server.error()), (None, None));
@@ -150,6 +157,7 @@ fn a_refusal_from_the_client_ends_the_server() {
         Side::Initiator => vec![flight, vec![6, 12, 0]],
         Side::Responder => Vec::new(),
     });
-    let aborted = HandshakeError::Refused { code: RefusalCode::ABORTED, authenticated: false };
+    let aborted =
+        HandshakeError::Refused { code: RefusalCode::ABORTED, authenticated: false, retry_after: None };
     assert_eq!(ends.server_error(), Some(aborted));
 }

@@ -2,9 +2,9 @@
 
 use crate::setup::Setup;
 use citadel_crypt::handshake::{
-    AppProtocol, ClientProof, Hello, HelloError, HelloReply, Limits, MAX_CLIENT_FLIGHT_LEN, MAX_HELLO_LEN,
-    MAX_PROOF_LEN, MAX_REPLY_LEN, MAX_RETRY_LEN, MAX_SERVER_FLIGHT_LEN, MAX_VERDICT_LEN, PskHint, PskOffer,
-    Refusal, RefusalCode, Request, RequestError, Retry, ServerProof, VerdictBody,
+    AppProtocol, ClientProof, Grant, Hello, HelloError, HelloReply, Limits, MAX_CLIENT_FLIGHT_LEN,
+    MAX_HELLO_LEN, MAX_PROOF_LEN, MAX_REPLY_LEN, MAX_RETRY_LEN, MAX_SERVER_FLIGHT_LEN, MAX_VERDICT_LEN,
+    PskHint, PskOffer, Refusal, RefusalCode, Request, RequestError, Retry, ServerProof, VerdictBody,
 };
 use citadel_crypt::suite::Suite;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ const PARSERS: [(&str, Parser); 8] = [
     ("server proof", |bytes| ServerProof::parse(bytes).ok().map(|proof| proof.encode())),
     ("client proof", |bytes| ClientProof::parse(bytes).ok().map(|proof| proof.encode().to_vec())),
     ("verdict", |bytes| VerdictBody::parse(bytes).ok().map(|body| body.encode())),
-    ("request", |bytes| Request::parse(bytes).ok().map(|request| request.encode())),
+    ("request", |bytes| Request::parse(bytes).ok().map(|request| request.encode().to_vec())),
 ];
 
 /// Well-formed bytes for each parser, in its order.
@@ -31,7 +31,7 @@ fn corpus() -> Vec<Vec<u8>> {
     let signature = identity.sign("citadel/1 test", &[]).unwrap();
     let (public, request) = (identity.public().clone(), Request::Identity.encode());
     let server = ServerProof { identity: public.clone(), signature: signature.clone(), mac: [3; 32] };
-    let client = ClientProof { identity: public, signature, request: request.clone().into(), mac: [4; 32] };
+    let client = ClientProof { identity: public, signature, request: request.clone(), mac: [4; 32] };
     vec![
         flights[2].clone(),
         flights[1].clone(),
@@ -39,8 +39,8 @@ fn corpus() -> Vec<Vec<u8>> {
         Refusal { code: RefusalCode::BUSY }.encode(),
         server.encode(),
         client.encode().to_vec(),
-        VerdictBody::Accepted { limits: Limits::default() }.encode(),
-        request,
+        VerdictBody::Accepted { limits: Limits::default(), grant: Grant::default() }.encode(),
+        request.to_vec(),
     ]
 }
 

@@ -13,7 +13,7 @@ use rstest::rstest;
 use std::sync::Arc;
 
 fn refused(code: RefusalCode) -> HandshakeError {
-    HandshakeError::Refused { code, authenticated: false }
+    HandshakeError::Refused { code, authenticated: false, retry_after: None }
 }
 
 /// The server refuses in its first flight: it never agreed on keys, and both ends know the same reason.
@@ -53,7 +53,10 @@ fn a_client_shows_nothing_to_a_server_that_the_application_does_not_want() {
 fn the_application_may_refuse_a_client_and_the_client_knows_who_said_so(#[case] code: RefusalCode) {
     let ends = Setup::default().pair().server_says(Answer::Refuse(code)).run();
     assert_eq!(ends.server_error(), Some(HandshakeError::Rejected(code)));
-    assert_eq!(ends.client_error(), Some(HandshakeError::Refused { code, authenticated: true }));
+    assert_eq!(
+        ends.client_error(),
+        Some(HandshakeError::Refused { code, authenticated: true, retry_after: None })
+    );
 }
 
 #[test]

@@ -232,7 +232,8 @@ async fn over_tcp_sixteen_channels_at_once_and_a_refused_client() {
     let io = Tcp.connect("127.0.0.1", port).await.unwrap();
     let refused =
         hub.connect(io, client_config(&carol, &bob, mode, limits), SessionConfig::default(), None).await;
-    let denied = HandshakeError::Refused { code: RefusalCode::DENIED, authenticated: true };
+    let denied =
+        HandshakeError::Refused { code: RefusalCode::DENIED, authenticated: true, retry_after: None };
     assert!(matches!(refused, Err(EstablishError::Handshake(error)) if error == denied));
 
     let io = Tcp.connect("127.0.0.1", port).await.unwrap();

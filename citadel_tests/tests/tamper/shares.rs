@@ -31,7 +31,10 @@ fn hello_with(scene: &Scene, change: impl FnOnce(&mut Hello)) -> Ends {
 fn assert_share_refused(ends: &Ends) {
     assert_eq!(ends.server_error(), Some(HandshakeError::KeyShare));
     let code = RefusalCode::KEY_SHARE;
-    assert_eq!(ends.client_error(), Some(HandshakeError::Refused { code, authenticated: false }));
+    assert_eq!(
+        ends.client_error(),
+        Some(HandshakeError::Refused { code, authenticated: false, retry_after: None })
+    );
 }
 
 #[test]

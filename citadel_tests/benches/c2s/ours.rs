@@ -1,0 +1,82 @@
+//! A session over TCP.
+
+use super::{Pair, Role};
+use bytes::Bytes;
+use citadel_sdk::{Channel, Endpoint, EndpointConfig, Identity, SecrecyMode, Session};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// Both ends of a session, each endpoint with one.
+pub(crate) struct Ours {
+    channel: Channel,
+    payloads: Vec<Bytes>,
+    _session: Session,
+    _endpoint: Endpoint,
+    _server: JoinHandle<()>,
+}
+
+impl Ours {
+    /// Connects to a server that plays `role`.
+    #[expect(clippy::disallowed_methods, reason = "a measurement has a task for each end")]
+    pub(crate) async fn connect(secrecy: SecrecyMode, role: Role) -> Self {
+        let mut config = EndpointConfig::default();
+        config.secrecy = secrecy;
+        let identity = || Arc::new(Identity::generate());
+        let server = Endpoint::bind_with(identity(), "127.0.0.1:0", config.clone()).await.expect("a port");
+        let client = Endpoint::client_with(identity(), config).expect("a valid configuration");
+        let addr = server.addr();
+        let task = tokio::spawn(async move {
+            let incoming = server.accept().await.expect("the client");
+            let session = incoming.accept().await.expect("a handshake");
+            serve(session.channel().expect("channel 0"), role).await;
+        });
+        let session = client.connect(addr).await.expect("a session");
+        let channel = session.channel().expect("channel 0");
+        Self { channel, payloads: Vec::new(), _session: session, _endpoint: client, _server: task }
+    }
+
+    fn payload(&mut self, len: usize) -> Bytes {
+        if let Some(payload) = self.payloads.iter().find(|payload| payload.len() == len) {
+            return payload.clone();
+        }
+        self.payloads.push(Bytes::from(vec![7; len]));
+        self.payload(len)
+    }
+}
+
+/// Ends with the client. A message of one byte ends a batch and is answered.
+async fn serve(mut channel: Channel, role: Role) {
+    while let Ok(Some(message)) = channel.recv().await {
+        let answer = match role {
+            Role::Echo => message,
+            Role::Sink if message.len() == 1 => message,
+            Role::Sink => continue,
+        };
+        if channel.send(answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Pair for Ours {
+    fn send_all(&mut self, len: usize, count: usize) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let payload = self.payload(len);
+            for _ in 0..count {
+                self.channel.send(payload.clone()).await.expect("an open session");
+            }
+            self.channel.send(Bytes::from_static(b"!")).await.expect("an open session");
+            self.channel.recv().await.expect("an open session");
+        })
+    }
+
+    fn echo(&mut self, len: usize) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let payload = self.payload(len);
+            self.channel.send(payload).await.expect("an open session");
+            let echo = self.channel.recv().await.expect("an open session");
+            assert_eq!(echo.map(|echo| echo.len()), Some(len));
+        })
+    }
+}

@@ -89,6 +89,10 @@ labels! {
     PEER_ID_CHECKSUM = "citadel/1 peer id checksum";
     /// Verification code of two identities.
     VERIFY = "citadel/1 verify";
+    /// Extract salt of the key that seals stored secrets.
+    STORE = "citadel/1 store";
+    /// Key of one sealed record.
+    STORE_RECORD = "citadel/1 store record";
 }
 
 #[cfg(test)]

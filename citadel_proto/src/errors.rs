@@ -161,6 +161,9 @@ pub enum OpenError {
     /// Channel 0 was taken before.
     #[error("channel 0 was taken before")]
     Taken,
+    /// A name that starts with a zero byte: such names are for nodes, not for applications.
+    #[error("the name of a channel does not start with a zero byte")]
+    NameReserved,
 }
 
 impl OpenError {
@@ -171,6 +174,7 @@ impl OpenError {
             Self::Limit => 2,
             Self::NameTooLong => 3,
             Self::Taken => 4,
+            Self::NameReserved => 5,
         }
     }
 
@@ -179,7 +183,7 @@ impl OpenError {
         match self {
             Self::Closed(reason) => reason.is_retryable(),
             Self::Limit => true,
-            Self::NameTooLong | Self::Taken => false,
+            Self::NameTooLong | Self::Taken | Self::NameReserved => false,
         }
     }
 }

@@ -19,6 +19,7 @@ const NONE: Facts = Facts {
     peer_finished: false,
     rekey_stopped: false,
     close_written: false,
+    detached: false,
     round_trip: Duration::ZERO,
 };
 const FLUSHED: Facts = Facts { items_acknowledged: true, peer_finished: true, ..NONE };

@@ -125,7 +125,7 @@ impl Ratchet {
     }
 
     /// Wipes the keys of `path`, both directions; they are never made again.
-    pub(crate) fn close_path(&mut self, path: PathId) {
+    pub fn close_path(&mut self, path: PathId) {
         if let Some(lanes) = &mut self.seal {
             lanes.close(path);
         }

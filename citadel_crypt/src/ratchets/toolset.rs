@@ -91,6 +91,11 @@ impl Toolset {
         &self.paths
     }
 
+    /// The lowest id that [`add_path`](Self::add_path) takes.
+    pub fn next_path(&self) -> PathId {
+        self.next_path
+    }
+
     /// Takes `path` into use, under this version and later ones.
     ///
     /// # Errors

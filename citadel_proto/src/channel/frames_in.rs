@@ -1,7 +1,7 @@
 //! What the peer's frames do to channels. A fault changes nothing that matters: it ends the session.
 
 use super::receive::{Bounds, End};
-use super::{Channel, ChannelEvent, Channels};
+use super::{Channel, ChannelEvent, Channels, Opening, is_reserved};
 use crate::frames::{ChannelId, Data, FinishedBy};
 use crate::shutdown::Fault;
 use bytes::Bytes;
@@ -14,11 +14,20 @@ impl Channels {
             n if n % 2 == self.own.next % 2 => n < self.own.next,
             n => n < self.peer.next,
         };
-        if was_opened { Ok(self.map.get_mut(&id)) } else { Err(Fault::UnknownChannel) }
+        if !was_opened {
+            return Err(Fault::UnknownChannel);
+        }
+        let Some(channel) = self.map.get_mut(&id) else { return Ok(None) };
+        channel.opening = Opening::Known;
+        Ok(Some(channel))
     }
 
-    /// The peer opened a channel. When the session is closing nobody will accept it.
+    /// The peer opened a channel, or says again that it did. When the session is closing, and for a service that the
+    /// session has not, nobody will accept it.
     pub(crate) fn on_open(&mut self, id: ChannelId, name: Bytes, is_closing: bool) -> Result<(), Fault> {
+        if id.0 > 0 && id.0 % 2 == self.peer.next % 2 && id.0 < self.peer.next {
+            return Ok(());
+        }
         if id.0 != self.peer.next {
             return Err(Fault::UnknownChannel);
         }
@@ -27,13 +36,20 @@ impl Channels {
         }
         self.peer.next += 2;
         self.peer.opened += 1;
-        self.insert(id, Bytes::copy_from_slice(&name), false);
-        if is_closing {
-            self.drop_receiver(id, 0);
-            self.drop_sender(id);
-        } else {
-            self.incoming.push_back(id);
-            self.event(ChannelEvent::Incoming);
+        self.insert(id, Bytes::copy_from_slice(&name), Opening::Known);
+        match (is_closing, is_reserved(&name), &mut self.services) {
+            (false, false, _) => {
+                self.incoming.push_back(id);
+                self.event(ChannelEvent::Incoming);
+            }
+            (false, true, Some(services)) => {
+                services.push_back(id);
+                self.event(ChannelEvent::IncomingService);
+            }
+            (true, _, _) | (_, true, None) => {
+                self.drop_receiver(id, 0);
+                self.drop_sender(id);
+            }
         }
         Ok(())
     }
@@ -67,8 +83,14 @@ impl Channels {
     }
 
     fn on_end(&mut self, id: ChannelId, offset: u64, end: End) -> Result<(), Fault> {
-        let Some(channel) = self.named(id)? else { return Ok(()) };
-        channel.receive.on_end(offset, end)?;
+        let session_left = self.credit.receive_limit.saturating_sub(self.credit.received);
+        let Some(channel) = self.named(id)? else {
+            self.departed.on_end(id, offset);
+            return Ok(());
+        };
+        let skipped = channel.receive.on_end(offset, end, session_left)?;
+        self.credit.received += skipped;
+        self.credit.credited += skipped;
         self.event(ChannelEvent::Readable(id));
         Ok(())
     }
@@ -76,7 +98,8 @@ impl Channels {
     /// The peer's reader is gone.
     pub(crate) fn on_stop(&mut self, id: ChannelId, code: u32) -> Result<(), Fault> {
         self.named(id)?;
-        if self.reset_send(id, code, true) {
+        let Some(channel) = self.map.get_mut(&id) else { return Ok(()) };
+        if self.credit.follow(&mut channel.send, |send| send.on_stop(code)) {
             self.event(ChannelEvent::Writable(id));
             self.event(ChannelEvent::Consumed(id));
         }
@@ -85,8 +108,9 @@ impl Channels {
 
     /// The peer has, and its reader took, this much.
     pub(crate) fn on_ack(&mut self, id: ChannelId, received: u64, consumed: u64) -> Result<(), Fault> {
-        let Some(channel) = self.named(id)? else { return Ok(()) };
-        if channel.send.on_ack(received, consumed)? {
+        self.named(id)?;
+        let Some(channel) = self.map.get_mut(&id) else { return Ok(()) };
+        if self.credit.follow(&mut channel.send, |send| send.on_ack(received, consumed))? {
             self.event(ChannelEvent::Writable(id));
             self.event(ChannelEvent::Consumed(id));
             self.forget_if_done(id);
@@ -130,7 +154,7 @@ mod tests {
     #[test]
     fn fix_0011_cheap_frames_of_the_peer_fill_no_queue_of_events() {
         let limits = Limits { session_credit: 0, channel_credit: 0, ..Limits::default() };
-        let mut channels = Channels::new(Side::Responder, limits, limits, 1 << 20);
+        let mut channels = Channels::new(Side::Responder, limits, limits, 1 << 20, false);
         for id in 1..=16 {
             channels.on_open(ChannelId(2 * id), Bytes::new(), false).unwrap();
         }

@@ -8,10 +8,12 @@
 //!
 //! Invariants: `send` accepts only what can no longer fail, into a queue bounded by credit and by the own buffer limit; a peer can
 //! fill nothing beyond the credit that it was given; credit, acknowledgements and limits never fall; an entry goes when
-//! both halves are done and no handle is left, so ids and memory are bounded by the limits of the handshake.
+//! both halves are done and no handle is left, so ids and memory are bounded by the limits of the handshake; a new path
+//! repeats only what is state, and what it repeats changes nothing where it was known.
 
 mod frames_in;
 mod receive;
+mod resync;
 mod send;
 mod transmit;
 
@@ -24,6 +26,7 @@ use bytes::Bytes;
 use citadel_crypt::handshake::Limits;
 use citadel_crypt::ratchets::rekey::Side;
 use receive::{Reassembly, ReceiveSide};
+use resync::{Departed, Resync};
 use send::SendSide;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -38,6 +41,8 @@ pub enum ChannelEvent {
     Consumed(ChannelId),
     /// The peer opened a channel.
     Incoming,
+    /// The peer opened a service channel.
+    IncomingService,
     /// The peer takes another channel.
     Slot,
 }
@@ -47,12 +52,22 @@ struct Channel {
     name: Bytes,
     send: SendSide,
     receive: ReceiveSide,
-    /// An `Open` is owed.
-    announces: bool,
+    opening: Opening,
     /// A handle to the sending half exists, or can still be made.
     has_sender: bool,
     /// The same of the receiving half.
     has_receiver: bool,
+}
+
+/// Whether the peer knows of a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opening {
+    /// An `Open` is owed; nothing of the channel goes before it.
+    Owed,
+    /// It went, and nothing shows that it arrived.
+    Sent,
+    /// The peer opened it, or spoke of it.
+    Known,
 }
 
 /// Credit of the whole session, both ways.
@@ -74,6 +89,24 @@ struct Ids {
     limit: u64,
 }
 
+impl SessionCredit {
+    /// Lets a half move, and the sums over all halves with it.
+    fn follow<R>(&mut self, send: &mut SendSide, step: impl FnOnce(&mut SendSide) -> R) -> R {
+        let (sent, promised) = (self.sent - send.sent(), self.promised - send.promised());
+        let result = step(send);
+        (self.sent, self.promised) = (sent + send.sent(), promised + send.promised());
+        result
+    }
+}
+
+/// What the name of every service channel starts with. The zero byte keeps it from applications.
+pub const SERVICE_PREFIX: &[u8] = b"\0citadel/";
+
+/// Whether a name is not for applications.
+fn is_reserved(name: &[u8]) -> bool {
+    name.first() == Some(&0)
+}
+
 /// All channels of a session.
 pub(crate) struct Channels {
     map: BTreeMap<ChannelId, Channel>,
@@ -83,6 +116,8 @@ pub(crate) struct Channels {
     peer_told: u64,
     /// Opened by the peer and not accepted by the application.
     incoming: VecDeque<ChannelId>,
+    /// The same of service channels; none where the session has no services.
+    services: Option<VecDeque<ChannelId>>,
     is_zero_taken: bool,
     own_limits: Limits,
     peer_limits: Limits,
@@ -91,13 +126,21 @@ pub(crate) struct Channels {
     budget: Reassembly,
     /// The channel that wrote last: the next one goes first.
     cursor: ChannelId,
+    resync: Resync,
+    departed: Departed,
     /// Each at most once, however often frames bring it about: a peer fills nothing with cheap frames.
     events: BTreeSet<ChannelEvent>,
 }
 
 impl Channels {
     /// Channel 0 alone.
-    pub(crate) fn new(side: Side, own_limits: Limits, peer_limits: Limits, send_buffer: u64) -> Self {
+    pub(crate) fn new(
+        side: Side,
+        own_limits: Limits,
+        peer_limits: Limits,
+        send_buffer: u64,
+        services: bool,
+    ) -> Self {
         let (own_first, peer_first) = match side {
             Side::Initiator => (2, 1),
             Side::Responder => (1, 2),
@@ -119,6 +162,7 @@ impl Channels {
             peer: ids(peer_first, own_limits.max_channels),
             peer_told: own_limits.max_channels.into(),
             incoming: VecDeque::new(),
+            services: services.then(VecDeque::new),
             is_zero_taken: false,
             own_limits,
             peer_limits,
@@ -126,17 +170,19 @@ impl Channels {
             credit,
             budget: Reassembly::new(own_limits.max_message.saturating_add(crate::frames::MESSAGE_UNITS)),
             cursor: zero,
+            resync: Resync::Done,
+            departed: Departed::default(),
             events: BTreeSet::new(),
         };
-        channels.insert(zero, Bytes::new(), false);
+        channels.insert(zero, Bytes::new(), Opening::Known);
         channels
     }
 
-    fn insert(&mut self, id: ChannelId, name: Bytes, announces: bool) {
+    fn insert(&mut self, id: ChannelId, name: Bytes, opening: Opening) {
         let comfortable = self.peer_limits.channel_credit.min(self.peer_limits.session_credit) / 2;
         let send = SendSide::new(self.peer_limits.channel_credit, comfortable);
         let receive = ReceiveSide::new(self.own_limits.channel_credit);
-        let channel = Channel { name, send, receive, announces, has_sender: true, has_receiver: true };
+        let channel = Channel { name, send, receive, opening, has_sender: true, has_receiver: true };
         self.map.insert(id, channel);
     }
 
@@ -157,8 +203,17 @@ impl Channels {
         Ok(ChannelId(0))
     }
 
-    /// Opens a channel if the peer takes one.
+    /// Opens a channel of an application if the peer takes one.
     pub(crate) fn open(&mut self, name: Bytes) -> Result<ChannelId, OpenError> {
+        if is_reserved(&name) { Err(OpenError::NameReserved) } else { self.open_any(name) }
+    }
+
+    /// Opens a channel of the nodes themselves.
+    pub(crate) fn open_service(&mut self, service: &str) -> Result<ChannelId, OpenError> {
+        self.open_any([SERVICE_PREFIX, service.as_bytes()].concat().into())
+    }
+
+    fn open_any(&mut self, name: Bytes) -> Result<ChannelId, OpenError> {
         if name.len() > crate::frames::MAX_NAME {
             return Err(OpenError::NameTooLong);
         }
@@ -168,13 +223,18 @@ impl Channels {
         let id = ChannelId(self.own.next);
         self.own.next += 2;
         self.own.opened += 1;
-        self.insert(id, name, true);
+        self.insert(id, name, Opening::Owed);
         Ok(id)
     }
 
     /// The next channel of the peer that nobody has accepted.
     pub(crate) fn accept(&mut self) -> Option<ChannelId> {
         self.incoming.pop_front()
+    }
+
+    /// The next service channel of the peer that nobody has accepted.
+    pub(crate) fn accept_service(&mut self) -> Option<ChannelId> {
+        self.services.as_mut()?.pop_front()
     }
 
     /// The name that the opener gave.
@@ -200,9 +260,7 @@ impl Channels {
         if !channel.send.has_room(body.len() as u64, session_left, self.send_buffer) {
             return Err(TrySendError::Full(body));
         }
-        let before = channel.send.promised();
-        channel.send.accept(body);
-        self.credit.promised += channel.send.promised() - before;
+        self.credit.follow(&mut channel.send, |send| send.accept(body));
         Ok(())
     }
 
@@ -237,15 +295,9 @@ impl Channels {
 
     /// Gives up the sending half.
     pub(crate) fn reset(&mut self, id: ChannelId, code: u32) {
-        self.reset_send(id, code, false);
-    }
-
-    fn reset_send(&mut self, id: ChannelId, code: u32, stopped: bool) -> bool {
-        let Some(channel) = self.map.get_mut(&id) else { return false };
-        self.credit.promised -= channel.send.promised();
-        let ended = channel.send.reset(code, stopped);
-        self.credit.promised += channel.send.promised();
-        ended
+        if let Some(channel) = self.map.get_mut(&id) {
+            self.credit.follow(&mut channel.send, |send| send.reset(code, false));
+        }
     }
 
     /// The sending handle is gone: a half that was not finished is reset.
@@ -253,7 +305,7 @@ impl Channels {
         if let Some(channel) = self.map.get_mut(&id) {
             channel.has_sender = false;
             if channel.send.end() == send::End::Open {
-                self.reset_send(id, 0, false);
+                self.reset(id, 0);
             }
         }
         self.forget_if_done(id);
@@ -274,7 +326,8 @@ impl Channels {
         let Some(channel) = self.map.get(&id) else { return Ok(true) };
         match channel.send.end() {
             _ if channel.send.is_consumed() => Ok(true),
-            send::End::Resetting { code, stopped: true, .. } => Err(SendError::Stopped { code }),
+            send::End::Resetting { code, stopped: true, .. }
+            | send::End::Finishing { stopped: Some(code), .. } => Err(SendError::Stopped { code }),
             send::End::Resetting { .. } => Err(SendError::Finished),
             _ => Ok(false),
         }
@@ -323,7 +376,8 @@ impl Channels {
                 ChannelEvent::Consumed(id),
             ]);
         }
-        self.events.extend([ChannelEvent::Incoming, ChannelEvent::Slot]);
+        let of_all = [ChannelEvent::Incoming, ChannelEvent::IncomingService, ChannelEvent::Slot];
+        self.events.extend(of_all);
     }
 
     /// Entries that are alive.
@@ -338,7 +392,9 @@ impl Channels {
             !has_handle && channel.send.is_done() && channel.receive.is_done()
         });
         if is_done {
-            self.map.remove(&id);
+            if let Some(Channel { receive, .. }) = self.map.remove(&id) {
+                self.departed.remember(id, receive.acknowledged());
+            }
             if id.0 != 0 && id.0 % 2 == self.peer.next % 2 {
                 self.peer.limit += 1;
             }

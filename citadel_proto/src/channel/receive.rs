@@ -147,18 +147,24 @@ impl ReceiveSide {
 
     /// Whether nothing of this half is open: its end was told, and acknowledged.
     pub(super) fn is_done(&self) -> bool {
-        let is_taken = self.consumed == self.next || matches!(self.reader, Reader::Gone { .. });
+        let is_taken =
+            self.consumed == self.next || matches!(self.reader, Reader::Gone { is_stop_sent: true, .. });
         !self.is_open() && is_taken && self.acked == (self.next, self.consumed)
     }
 
     /// A piece of a message. Returns the units that it took and those given back to the session at once.
     pub(super) fn on_data(&mut self, data: Data, bounds: &Bounds) -> Result<(u64, u64), Fault> {
-        let Data { offset, part, payload, .. } = data;
-        let len = payload.len() as u64;
-        let units = part.units(len);
+        let Data { mut offset, mut part, mut payload, .. } = data;
+        let mut units = part.units(payload.len() as u64);
         if offset + units <= self.next {
             return Ok((0, 0));
         }
+        if offset < self.next {
+            // Another path cuts a message elsewhere than the one before: what is here of the piece is skipped.
+            (part, payload) = rest_of(part, payload, self.next - offset).ok_or(Fault::ChannelOrder)?;
+            (offset, units) = (self.next, payload.len() as u64);
+        }
+        let len = payload.len() as u64;
         if offset != self.next || !self.is_open() {
             return Err(Fault::ChannelOrder);
         }
@@ -228,18 +234,24 @@ impl ReceiveSide {
         self.queue.push_back(Message { body, units, paid });
     }
 
-    /// The sender's end. Two of them, or one elsewhere than where the data ends, break the order.
-    pub(super) fn on_end(&mut self, offset: u64, end: End) -> Result<(), Fault> {
+    /// The sender's end. Two of them, or one elsewhere than where the data ends, break the order; but a reset after the
+    /// loss of a path may leave out what was lost with it. Returns those units, which no reader will take.
+    pub(super) fn on_end(&mut self, offset: u64, end: End, session_left: u64) -> Result<u64, Fault> {
         if !self.is_open() {
-            return if offset + 1 == self.next { Ok(()) } else { Err(Fault::ChannelOrder) };
+            return if offset + 1 == self.next { Ok(0) } else { Err(Fault::ChannelOrder) };
         }
-        let is_cut = self.partial.is_some() && matches!(end, End::Finished(_));
-        if offset != self.next || is_cut {
+        let skipped = offset.checked_sub(self.next).ok_or(Fault::ChannelOrder)?;
+        let is_finish = matches!(end, End::Finished(_));
+        if is_finish && (skipped > 0 || self.partial.is_some()) {
             return Err(Fault::ChannelOrder);
         }
-        self.next += 1;
+        if skipped > self.limit.saturating_sub(self.next) || skipped > session_left {
+            return Err(Fault::FlowControl);
+        }
+        self.next = offset + 1;
+        self.credited += skipped;
         self.end = end;
-        Ok(())
+        Ok(skipped)
     }
 
     /// What the reader gets now, and the units given back to the session. `budget` gets back what a long message held.
@@ -340,8 +352,17 @@ impl ReceiveSide {
             partial.body = BytesMut::new();
         }
         self.consumed = consumed;
-        self.reader = Reader::Gone { code, is_stop_sent: !self.is_open() };
+        self.reader = Reader::Gone { code, is_stop_sent: !self.is_stop_needed() };
         session
+    }
+
+    /// Whether a sender may wait for a reader that is gone: it sends, or it finished and not all of it was taken.
+    fn is_stop_needed(&self) -> bool {
+        match self.end {
+            End::Open => true,
+            End::Finished(_) => self.consumed + 1 < self.next,
+            End::Reset(_) => false,
+        }
     }
 
     /// The `Stop` that is owed, once.
@@ -370,6 +391,26 @@ impl ReceiveSide {
         Some(self.limit)
     }
 
+    /// Another path: the peer may have missed the `Stop`, and what credit and acknowledgement said.
+    pub(super) fn on_path(&mut self) {
+        let is_stop_needed = self.is_stop_needed();
+        if let Reader::Gone { is_stop_sent, .. } = &mut self.reader {
+            *is_stop_sent = !is_stop_needed;
+        }
+    }
+
+    /// Credit and acknowledgement as they are, whether or not they were told before.
+    pub(super) fn retell(&mut self) -> (Option<u64>, (u64, u64)) {
+        self.limit = self.credited + self.window;
+        self.acked = (self.next, self.consumed);
+        (self.is_open().then_some(self.limit), self.acked)
+    }
+
+    /// What the last acknowledgement said.
+    pub(super) const fn acknowledged(&self) -> (u64, u64) {
+        self.acked
+    }
+
     /// Units received or consumed that no acknowledgement has told.
     pub(super) const fn unannounced(&self) -> u64 {
         (self.next - self.acked.0) + (self.consumed - self.acked.1)
@@ -390,6 +431,18 @@ impl ReceiveSide {
         self.acked = now;
         Some(now)
     }
+}
+
+/// What is left of a piece behind its first `skip` units, as if the message had been cut there. None if that cuts the
+/// units that a message takes beside its bytes, which no correct sender does.
+fn rest_of(part: Part, mut payload: Bytes, skip: u64) -> Option<(Part, Bytes)> {
+    let (head, rest) = match part {
+        Part::Whole => (MESSAGE_UNITS, Part::Last),
+        Part::First { .. } => (MESSAGE_UNITS, Part::Middle),
+        Part::Middle | Part::Last => (0, part),
+    };
+    let bytes = usize::try_from(skip.checked_sub(head)?).ok()?;
+    (bytes < payload.len()).then(|| (rest, payload.split_off(bytes)))
 }
 
 fn keep(payload: Bytes) -> Bytes {

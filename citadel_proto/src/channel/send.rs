@@ -4,6 +4,8 @@
 //! Open ─ finish ─▶ Finishing ─ received past the end ─▶ done
 //!   └─── reset, the peer's stop ─▶ Resetting ─ received past the end ─▶ done
 //! ```
+//! On a new path the half goes back to what was received ([`SendSide::rewind`]); an acknowledgement of more moves it
+//! forward again, so that nothing is sent twice that the peer says it has.
 
 use crate::frames::{self, ChannelId, FinishedBy, MAX_DATA_HEADER, MESSAGE_UNITS, Part};
 use crate::record::MAX_PAYLOAD;
@@ -37,8 +39,10 @@ pub(super) struct SendSide {
     next: u64,
     /// Offset after the last accepted message: above `next` if some were given up.
     accepted: u64,
-    /// Everything below is in records.
+    /// Everything below is in records of the path in use, or was received.
     sent: u64,
+    /// Everything below was in records at some time: the peer may have it.
+    reached: u64,
     /// Everything below was received by the peer's session. The end counts one unit.
     received: u64,
     /// Everything below was taken by the peer's reader.
@@ -48,7 +52,7 @@ pub(super) struct SendSide {
     /// Half the smaller window of the peer. A message within it is accepted when credit for all of it is there, so it
     /// arrives whether or not its reader reads; a longer one is accepted on any credit and goes as more comes.
     comfortable: u64,
-    /// Unsent units of accepted messages within `comfortable`.
+    /// Units to be sent whose credit is kept for them: of messages within `comfortable`, and what went on an earlier path.
     promised: u64,
     end: End,
 }
@@ -68,8 +72,28 @@ impl Item {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum End {
     Open,
-    Finishing { by: FinishedBy, is_sent: bool },
-    Resetting { code: u32, stopped: bool, is_sent: bool },
+    /// `stopped`: the peer's reader left afterwards, with this code, and did not take all.
+    Finishing {
+        by: FinishedBy,
+        went: Went,
+        stopped: Option<u32>,
+    },
+    Resetting {
+        code: u32,
+        stopped: bool,
+        went: Went,
+    },
+}
+
+/// Whether the end of a half is in a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Went {
+    /// In none.
+    No,
+    /// In one of an earlier path: the peer may have it, and gets it again.
+    Before,
+    /// In one of the path in use.
+    Now,
 }
 
 impl SendSide {
@@ -80,6 +104,7 @@ impl SendSide {
             next: 0,
             accepted: 0,
             sent: 0,
+            reached: 0,
             received: 0,
             consumed: 0,
             limit,
@@ -123,10 +148,15 @@ impl SendSide {
         self.promised
     }
 
+    /// How far it went on the path in use.
+    pub(super) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Half-closes after what was accepted; nothing if the half ended before.
     pub(super) fn finish(&mut self, by: FinishedBy) {
         if self.end == End::Open {
-            self.end = End::Finishing { by, is_sent: false };
+            self.end = End::Finishing { by, went: Went::No, stopped: None };
         }
     }
 
@@ -134,17 +164,26 @@ impl SendSide {
     pub(super) fn reset(&mut self, code: u32, stopped: bool) -> bool {
         let over = match self.end {
             End::Open => false,
-            End::Finishing { is_sent, .. } => is_sent,
+            End::Finishing { went, .. } => went != Went::No,
             End::Resetting { .. } => true,
         };
         if !over {
             self.items.clear();
             self.in_records = 0;
-            self.next = self.sent;
+            // The peer may have any part of what ever went; the end stands behind all of it.
+            (self.next, self.sent) = (self.reached, self.reached);
             self.promised = 0;
-            self.end = End::Resetting { code, stopped, is_sent: false };
+            self.end = End::Resetting { code, stopped, went: Went::No };
         }
         !over
+    }
+
+    /// The peer's reader is gone. True if that is news to someone who waits here.
+    pub(super) fn on_stop(&mut self, code: u32) -> bool {
+        if let End::Finishing { went: Went::Now | Went::Before, stopped, .. } = &mut self.end {
+            return stopped.replace(code).is_none();
+        }
+        self.reset(code, true)
     }
 
     /// Whether the end was acknowledged: nothing of this half is open.
@@ -153,7 +192,10 @@ impl SendSide {
     }
 
     const fn is_end_sent(&self) -> bool {
-        matches!(self.end, End::Finishing { is_sent: true, .. } | End::Resetting { is_sent: true, .. })
+        match self.end {
+            End::Open => false,
+            End::Finishing { went, .. } | End::Resetting { went, .. } => !matches!(went, Went::No),
+        }
     }
 
     /// Whether the peer's reader has taken every message that was accepted.
@@ -181,7 +223,7 @@ impl SendSide {
 
     /// An acknowledgement. True if it said something new.
     pub(super) fn on_ack(&mut self, received: u64, consumed: u64) -> Result<bool, Fault> {
-        if received > self.sent + u64::from(self.is_end_sent()) || consumed > received {
+        if received > self.reached + u64::from(self.is_end_sent()) || consumed > received {
             return Err(Fault::FalseAcknowledgement);
         }
         let news = received > self.received || consumed > self.consumed;
@@ -194,7 +236,40 @@ impl SendSide {
         if self.items.is_empty() {
             self.items.shrink_to(0);
         }
+        let is_cut_apart = |item: &Item| {
+            let begun = self.received.saturating_sub(item.start);
+            (1..=MESSAGE_UNITS).contains(&begun)
+        };
+        if self.items.front().is_some_and(is_cut_apart) {
+            // No piece ends there.
+            return Err(Fault::FalseAcknowledgement);
+        }
+        if self.received > self.sent {
+            self.skip_received();
+        }
         Ok(news)
+    }
+
+    /// Another path: all that was not received goes again, under the credit that was taken for it.
+    pub(super) fn rewind(&mut self) {
+        if !self.items.is_empty() {
+            self.promised += self.sent.saturating_sub(self.received);
+            self.sent = self.sent.min(self.received);
+        }
+        self.in_records = 0;
+        if let End::Finishing { went, .. } | End::Resetting { went, .. } = &mut self.end
+            && *went == Went::Now
+            && self.received <= self.next
+        {
+            *went = Went::Before;
+        }
+    }
+
+    /// The peer has more than this path has carried.
+    fn skip_received(&mut self) {
+        let to = self.received.min(self.reached).max(self.sent);
+        self.promised = self.promised.saturating_sub(to - self.sent);
+        self.sent = to;
     }
 
     /// Writes the next frame if it fits `space` bytes and both credits. `session_left` is the session's credit, of which
@@ -233,11 +308,11 @@ impl SendSide {
         };
         frames::put_data(out, id, self.sent, part, item.body.get(done..done + take).unwrap_or_default());
         let units = part.units(take as u64);
+        let kept = if is_comfortable { units } else { units.min(self.reached.saturating_sub(self.sent)) };
+        self.promised = self.promised.saturating_sub(kept);
         self.sent += units;
+        self.reached = self.reached.max(self.sent);
         self.in_records += usize::from(take == rest);
-        if is_comfortable {
-            self.promised = self.promised.saturating_sub(units);
-        }
         Wrote::Units(units)
     }
 
@@ -246,13 +321,13 @@ impl SendSide {
             return Wrote::RecordFull;
         }
         match &mut self.end {
-            End::Finishing { by, is_sent: is_sent @ false } => {
-                *is_sent = true;
+            End::Finishing { by, went: went @ (Went::No | Went::Before), .. } => {
+                *went = Went::Now;
                 frames::put_finish(out, id, self.sent, *by);
                 Wrote::Units(0)
             }
-            End::Resetting { code, is_sent: is_sent @ false, .. } => {
-                *is_sent = true;
+            End::Resetting { code, went: went @ (Went::No | Went::Before), .. } => {
+                *went = Went::Now;
                 frames::put_reset(out, id, self.sent, *code);
                 Wrote::Units(0)
             }

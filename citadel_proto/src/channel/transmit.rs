@@ -1,28 +1,29 @@
 //! What channels owe the peer, written into records: control first, then data, in turn.
 
-use super::Channels;
+use super::resync::Resync;
 use super::send::Wrote;
+use super::{Channel, Channels, Opening};
 use crate::frames::{self, ChannelId, MAX_NAME};
 use bytes::BytesMut;
 
 /// Room that the control frames of one channel may take.
-const CHANNEL_CONTROL: usize = (1 + 8 + 2 + MAX_NAME) + (1 + 8 + 8) + (1 + 8 + 8 + 8) + (1 + 8 + 8);
+pub(super) const CHANNEL_CONTROL: usize =
+    (1 + 8 + 2 + MAX_NAME) + (1 + 8 + 8) + (1 + 8 + 8 + 8) + (1 + 8 + 8);
 
 impl Channels {
     /// Writes opens, stops, credit and, if `with_acks`, acknowledgements, as far as they fit below `end` bytes of `out`.
     pub(crate) fn write_control(&mut self, out: &mut BytesMut, end: usize, with_acks: bool) {
+        if self.resync != Resync::Done {
+            self.write_resync(out, end);
+        }
         self.write_session_control(out, end);
+        self.write_departed(out, end);
         let mut done = Vec::new();
         for (id, channel) in &mut self.map {
             if end.saturating_sub(out.len()) < CHANNEL_CONTROL {
                 return;
             }
-            if core::mem::take(&mut channel.announces) {
-                frames::put_open(out, *id, &channel.name);
-            }
-            if let Some(code) = channel.receive.stop_to_send() {
-                frames::put_stop(out, *id, code);
-            }
+            channel.write_open_and_stop(*id, out);
             if let Some(limit) = channel.receive.credit_to_send() {
                 frames::put_credit(out, *id, limit);
             }
@@ -55,6 +56,8 @@ impl Channels {
     pub(crate) fn is_control_due(&self) -> bool {
         let limit = self.credit.credited + self.credit.window;
         limit - self.credit.receive_limit >= (self.credit.window / 4).max(1)
+            || self.resync != Resync::Done
+            || self.departed.is_owed()
             || self
                 .map
                 .values()
@@ -74,6 +77,9 @@ impl Channels {
         let order: Vec<ChannelId> = after.chain(self.map.range(..=self.cursor)).map(|(id, _)| *id).collect();
         for id in order {
             let Some(channel) = self.map.get_mut(&id) else { continue };
+            if channel.opening == Opening::Owed {
+                continue;
+            }
             loop {
                 let space = end.saturating_sub(out.len());
                 let session_left = self.credit.send_limit.saturating_sub(self.credit.sent);
@@ -91,5 +97,18 @@ impl Channels {
             }
         }
         out.len() > start
+    }
+}
+
+impl Channel {
+    /// Writes the `Open` and the `Stop` that are owed.
+    pub(super) fn write_open_and_stop(&mut self, id: ChannelId, out: &mut BytesMut) {
+        if self.opening == Opening::Owed {
+            self.opening = Opening::Sent;
+            frames::put_open(out, id, &self.name);
+        }
+        if let Some(code) = self.receive.stop_to_send() {
+            frames::put_stop(out, id, code);
+        }
     }
 }

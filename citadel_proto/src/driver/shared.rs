@@ -127,6 +127,9 @@ impl Core {
                 Output::Round(event) => {
                     log::debug!(target: "citadel::rekey", "session {}: {event:?}", self.machine.instance());
                 }
+                Output::Detached { .. } | Output::Attached { .. } => {
+                    log::debug!(target: "citadel::session", "session {}: {output:?}", self.machine.instance());
+                }
                 Output::Closing(reason) => effects.status = Some(Status::Closing(reason)),
                 Output::Closed(report) => effects.status = Some(Status::Closed(report)),
             }
@@ -136,7 +139,7 @@ impl Core {
 
     fn on_event(&mut self, event: ChannelEvent, effects: &mut Effects) {
         let (id, what) = match event {
-            ChannelEvent::Incoming => return effects.incoming = true,
+            ChannelEvent::Incoming | ChannelEvent::IncomingService => return effects.incoming = true,
             ChannelEvent::Slot => return effects.slot = true,
             ChannelEvent::Readable(id) => (id, WaitFor::Message),
             ChannelEvent::Writable(id) => (id, WaitFor::Room),

@@ -7,8 +7,18 @@ use citadel_crypt::ratchets::rekey;
 /// The frames that speak of the end.
 #[derive(Default, Debug)]
 pub(super) struct Announcement {
-    closing: Option<CloseReason>,
+    closing: Closing,
     close: Close,
+}
+
+#[derive(Default, Debug)]
+enum Closing {
+    /// Not yet, or no more: a `Close` says it all.
+    #[default]
+    No,
+    Owed(CloseReason),
+    /// In a record of this path; owed again on another.
+    Sealed(CloseReason),
 }
 
 #[derive(Default, Debug)]
@@ -23,9 +33,18 @@ enum Close {
 }
 
 impl Announcement {
-    /// The `Closing` that is owed, once.
+    /// The `Closing` that is owed, once for each path.
     pub(super) fn take_closing(&mut self) -> Option<CloseReason> {
-        self.closing.take()
+        match core::mem::take(&mut self.closing) {
+            Closing::Owed(reason) => {
+                self.closing = Closing::Sealed(reason.clone());
+                Some(reason)
+            }
+            other => {
+                self.closing = other;
+                None
+            }
+        }
     }
 
     /// The `Close` that is owed, once: after it nothing is sealed.
@@ -53,7 +72,14 @@ impl Announcement {
     }
 
     pub(super) const fn is_closing_owed(&self) -> bool {
-        self.closing.is_some()
+        matches!(self.closing, Closing::Owed(_))
+    }
+
+    /// Another path: what was said on the one before may not have arrived.
+    pub(super) fn on_path(&mut self) {
+        if let Closing::Sealed(reason) = core::mem::take(&mut self.closing) {
+            self.closing = Closing::Owed(reason);
+        }
     }
 
     /// All that was sealed left this end.
@@ -75,7 +101,7 @@ impl SessionMachine {
                 any = true;
                 self.act(output);
             }
-            if !any {
+            if !any && !self.is_stranded() {
                 break;
             }
         }
@@ -100,6 +126,7 @@ impl SessionMachine {
         self.facts.items_acknowledged = self.channels.is_acknowledged();
         self.facts.peer_finished = self.channels.is_peer_finished();
         self.facts.close_written = matches!(self.announcement.close, Close::Written);
+        self.facts.detached = !self.link.is_attached();
         self.facts.round_trip = self.liveness.round_trip().unwrap_or_default();
         self.plan.handle(self.now, shutdown::Input::Facts(self.facts));
     }
@@ -110,13 +137,13 @@ impl SessionMachine {
                 self.outputs.push_back(Output::Closing(self.reason()));
                 self.channels.wake_all();
             }
-            shutdown::Output::SendClosing(reason) => self.announcement.closing = Some(reason),
+            shutdown::Output::SendClosing(reason) => self.announcement.closing = Closing::Owed(reason),
             shutdown::Output::Flush => self.channels.finish_all(),
             shutdown::Output::HaltRekey => {
                 self.rekey(rekey::Input::Halt);
             }
             shutdown::Output::SendClose(reason) => {
-                self.announcement.closing = None;
+                self.announcement.closing = Closing::No;
                 self.announcement.close = Close::Owed(reason);
             }
             shutdown::Output::Release => self.release(),

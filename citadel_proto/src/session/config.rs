@@ -14,6 +14,12 @@ pub struct SessionConfig {
     /// Most units that a channel keeps for the peer, whatever credit it gives; a longer message still goes alone. 1 MiB,
     /// as the default credit.
     pub send_buffer: u64,
+    /// Longest time without a path before the session ends; zero where a lost path ends it at once. Zero by default: a
+    /// resumption needs someone who dials again or takes it in, which is what a node adds.
+    pub resume: Duration,
+    /// Whether the peer may open service channels: those of nodes, which applications never see. Not by default: a
+    /// session without services resets them.
+    pub services: bool,
     /// Deadlines of the close.
     pub shutdown: ShutdownConfig,
     /// Silence after which the peer is asked for a sign of life. 10 s: under the usual half minute of address translators.
@@ -39,6 +45,8 @@ impl Default for SessionConfig {
         Self {
             limits: Limits::default(),
             send_buffer: 1 << 20,
+            resume: Duration::ZERO,
+            services: false,
             shutdown: ShutdownConfig::default(),
             ping_after: Duration::from_secs(10),
             dead_after: Duration::from_secs(30),

@@ -11,14 +11,15 @@ use citadel_crypt::ratchets::rekey::{self, Verdict, Version};
 impl SessionMachine {
     /// One record: opened, then its frames in order. The first frame tells the rekey machine that it opened.
     pub(super) fn on_record(&mut self, raw: RawRecord) {
+        if !self.link.is_attached() {
+            return;
+        }
         let len = raw.header.len() + raw.body.len();
         let Some(keys) = &mut self.keys else { return };
         let (version, payload) = match keys.open(raw) {
             Ok(opened) => opened,
             Err(Rejected::Session(fault)) => return self.fatal(fault),
-            Err(Rejected::Path(loss)) => {
-                return self.plan.handle(self.now, shutdown::Input::PathLost(loss));
-            }
+            Err(Rejected::Path(loss)) => return self.lose(loss),
         };
         self.stats.records_received += 1;
         self.stats.bytes_received += len as u64;
@@ -40,6 +41,7 @@ impl SessionMachine {
                 return;
             }
         }
+        self.link.hear();
         if has_message {
             self.clock.on_record();
             self.liveness.on_message(self.now);

@@ -3,6 +3,8 @@
 use crate::channel::ChannelEvent;
 use crate::record::RawRecord;
 use crate::shutdown::{CloseReason, CloseReport, PathLoss, Stage};
+use citadel_crypt::Timestamp;
+use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::{self, RekeyOutcome, RekeyStats};
 use core::time::Duration;
 
@@ -11,8 +13,16 @@ use core::time::Duration;
 pub enum Input {
     /// One record, as it came.
     Record(RawRecord),
-    /// The path ended or failed, and nothing replaces it.
+    /// The active path ended or failed. Where the session may be resumed it is detached and waits for another.
     PathLost(PathLoss),
+    /// A resumption was proven and carries the session from here on; the path before it, if there is one, is dropped by
+    /// the driver. Does nothing where [`accepts_path`](super::SessionMachine::accepts_path) refuses.
+    PathAttached {
+        /// Its id, higher than every one before.
+        path: PathId,
+    },
+    /// There is no path, and none will come: the session ends with this loss, whatever time it would have had.
+    Abandoned(PathLoss),
     /// All that `poll_transmit` gave out has left this end.
     PathFlushed,
     /// The time of `poll_timeout` has come. Early or spurious ones do nothing.
@@ -28,6 +38,18 @@ pub enum Output {
     Rekeyed(RekeyOutcome),
     /// A milestone of a round; no effect.
     Round(rekey::Event),
+    /// The path is lost: the driver drops it. Handles go on working and wait.
+    Detached {
+        /// How it was lost.
+        loss: PathLoss,
+        /// The session ends then, unless a path is attached before.
+        until: Timestamp,
+    },
+    /// This path carries the session now.
+    Attached {
+        /// Which one.
+        path: PathId,
+    },
     /// The session is closing: no new channel, no new message.
     Closing(CloseReason),
     /// It is over. Last output.
@@ -52,6 +74,8 @@ pub enum TimerReason {
     Dead,
     /// No message for the configured time.
     Idle,
+    /// No path for the longest time.
+    Resume,
     /// A stage of the close.
     Stage(Stage),
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use citadel_crypt::ratchets::rekey::{
     Fatal, Input, Message, Output, Owed, RekeyConfig, RekeyMachine, TimerReason, Verdict, Version,
 };
-use citadel_crypt::ratchets::{HybridAgreement, OpenError, PathId, SealError, Toolset};
+use citadel_crypt::ratchets::{HybridAgreement, OpenError, PathId, PathReused, SealError, Toolset};
 use citadel_crypt::suite::TAG_LEN;
 use citadel_crypt::{Timestamp, wire};
 
@@ -35,6 +35,27 @@ impl Keys {
     ) -> Self {
         let machine = RekeyMachine::new(config, agreement, now);
         Self { machine, toolset, owed: Owed::new(), path: PathId::FIRST }
+    }
+
+    /// The lowest id that another path may have.
+    pub(super) fn next_path(&self) -> PathId {
+        self.toolset.next_path()
+    }
+
+    /// Wipes the keys of the path in use, of every version.
+    pub(super) fn drop_path(&mut self) {
+        self.toolset.remove_path(self.path);
+        if let Some((_, candidate)) = self.machine.candidate_mut() {
+            candidate.ratchet_mut().close_path(self.path);
+        }
+    }
+
+    /// Takes `path` in the place of the one in use, whose keys are wiped.
+    pub(super) fn replace_path(&mut self, path: PathId) -> Result<(), PathReused> {
+        self.toolset.add_path(path)?;
+        self.drop_path();
+        self.path = path;
+        Ok(())
     }
 
     /// Opens a record in place: the version that it opened under, and its frames.

@@ -91,24 +91,35 @@ impl Liveness {
         Some(number)
     }
 
-    pub(super) fn on_timeout(&mut self, now: Timestamp) -> Verdict {
-        if now >= self.heard + self.dead_after {
+    /// Another path carries the session: nothing is known of it, and nothing of the one before is awaited.
+    pub(super) fn on_path(&mut self, now: Timestamp) {
+        self.heard = self.heard.max(now);
+        self.asked = self.heard;
+        self.flying = None;
+        self.is_ping_owed = false;
+        self.pong_owed = None;
+        self.round_trip = None;
+    }
+
+    /// Without a path nobody is asked and nobody is found dead.
+    pub(super) fn on_timeout(&mut self, now: Timestamp, has_path: bool) -> Verdict {
+        if has_path && now >= self.heard + self.dead_after {
             return Verdict::Dead;
         }
         if self.idle_at().is_some_and(|at| now >= at) {
             return Verdict::Idle;
         }
-        if now >= self.ping_at() {
+        if has_path && now >= self.ping_at() {
             self.asked = now;
             self.is_ping_owed = true;
         }
         Verdict::Alive
     }
 
-    pub(super) fn poll_timeout(&self) -> [Option<(Timestamp, TimerReason)>; 3] {
+    pub(super) fn poll_timeout(&self, has_path: bool) -> [Option<(Timestamp, TimerReason)>; 3] {
         [
-            Some((self.heard + self.dead_after, TimerReason::Dead)),
-            Some((self.ping_at(), TimerReason::Ping)),
+            has_path.then(|| (self.heard + self.dead_after, TimerReason::Dead)),
+            has_path.then(|| (self.ping_at(), TimerReason::Ping)),
             self.idle_at().map(|at| (at, TimerReason::Idle)),
         ]
     }

@@ -2,6 +2,7 @@
 
 use super::closing::Announcement;
 use super::keys::Keys;
+use super::link::Link;
 use super::liveness::{Liveness, Verdict};
 use super::policy::RoundClock;
 use super::{Input, Output, SessionConfig, SessionStats, TimerReason};
@@ -14,7 +15,7 @@ use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{Established, Instance};
 use citadel_crypt::identity::Identity;
 use citadel_crypt::ratchets::rekey::{self, RekeyConfig, Side, Version};
-use citadel_crypt::ratchets::{ExportError, Exporter, FINGERPRINT_LEN};
+use citadel_crypt::ratchets::{ExportError, Exporter, FINGERPRINT_LEN, PathId};
 use citadel_crypt::suite::CryptoProvider;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +35,10 @@ pub struct SessionMachine {
     pub(super) plan: SessionPlan,
     pub(super) facts: Facts,
     pub(super) announcement: Announcement,
+    pub(super) link: Link,
+    pub(super) resume: core::time::Duration,
+    /// Ids of paths below this one were given out by [`next_path_id`](Self::next_path_id).
+    pub(super) next_path: PathId,
     pub(super) liveness: Liveness,
     pub(super) clock: RoundClock,
     pub(super) exporter: Arc<Exporter>,
@@ -68,10 +73,13 @@ impl SessionMachine {
             side,
             now,
             keys: Some(Keys::new(rekey, parts, now)),
-            channels: Channels::new(side, config.limits, peer_limits, config.send_buffer),
+            channels: Channels::new(side, config.limits, peer_limits, config.send_buffer, config.services),
             plan: SessionPlan::new(config.shutdown),
             facts: Facts::default(),
             announcement: Announcement::default(),
+            link: Link::Carrying(PathId::FIRST),
+            resume: config.resume,
+            next_path: PathId::FIRST,
             liveness: Liveness::new(config, now),
             clock: RoundClock::new(config.rekey.background(mode), config.version_age, now),
             exporter,
@@ -91,7 +99,9 @@ impl SessionMachine {
         }
         match input {
             Input::Record(raw) => self.on_record(raw),
-            Input::PathLost(loss) => self.plan.handle(self.now, shutdown::Input::PathLost(loss)),
+            Input::PathLost(loss) => self.lose(loss),
+            Input::PathAttached { path } => self.attach(path),
+            Input::Abandoned(loss) => self.abandon(loss),
             Input::PathFlushed => self.announcement.on_flushed(),
             Input::Timeout => self.on_timeout(),
         }
@@ -112,20 +122,20 @@ impl SessionMachine {
         let rekey = self.keys.as_ref().and_then(Keys::poll_timeout);
         let rekey = rekey.map(|(at, reason)| (at, TimerReason::Rekey(reason)));
         let ack = self.ack_at.map(|at| (at, TimerReason::Acknowledge));
+        let resume = self.link.until().map(|at| (at, TimerReason::Resume));
+        let life = self.liveness.poll_timeout(self.link.is_attached());
         let running = self.plan.stage() == Stage::Running;
         let rounds = self.clock.poll_timeout().map(|timer| timer.filter(|_| running));
-        [stage, rekey, ack].into_iter().chain(rounds).chain(self.liveness.poll_timeout()).flatten().min()
+        [stage, rekey, ack, resume].into_iter().chain(rounds).chain(life).flatten().min()
     }
 
     fn on_timeout(&mut self) {
         let now = self.now;
         self.plan.handle(now, shutdown::Input::Timeout);
-        match self.liveness.on_timeout(now) {
+        self.expire();
+        match self.liveness.on_timeout(now, self.link.is_attached()) {
             Verdict::Alive => {}
-            Verdict::Dead => {
-                let silent = shutdown::PathLoss::Silent;
-                self.plan.handle(now, shutdown::Input::PathLost(silent));
-            }
+            Verdict::Dead => self.lose(shutdown::PathLoss::Silent),
             Verdict::Idle => self.plan.handle(now, shutdown::Input::Close(CloseReason::Idle)),
         }
         self.rekey(rekey::Input::Timeout);
@@ -179,6 +189,20 @@ impl SessionMachine {
     pub fn open_channel(&mut self, name: Bytes) -> Result<ChannelId, OpenError> {
         self.refuse_if_closing()?;
         self.channels.open(name)
+    }
+
+    /// Opens a service channel: one between nodes, under a name that no application can open or see.
+    ///
+    /// # Errors
+    /// As [`open_channel`](Self::open_channel).
+    pub fn open_service_channel(&mut self, service: &str) -> Result<ChannelId, OpenError> {
+        self.refuse_if_closing()?;
+        self.channels.open_service(service)
+    }
+
+    /// A service channel that the peer opened, the oldest first; none where the session has no services.
+    pub fn accept_service_channel(&mut self) -> Option<ChannelId> {
+        self.channels.accept_service()
     }
 
     /// A channel that the peer opened, the oldest first. Those that came before the close are still given out.
@@ -316,7 +340,7 @@ impl SessionMachine {
 
     /// Starts the wait of acknowledgements for company; true if it was not running.
     pub(super) fn arm_acknowledgement(&mut self) -> bool {
-        if self.ack_at.is_some() || !self.channels.has_unannounced() {
+        if self.ack_at.is_some() || !self.link.is_attached() || !self.channels.has_unannounced() {
             return false;
         }
         self.ack_at = Some(self.now + self.ack_delay);

@@ -23,7 +23,7 @@ impl SessionMachine {
     }
 
     fn write_record(&mut self, out: &mut BytesMut) -> bool {
-        if self.plan.stage() >= Stage::Releasing || self.announcement.is_over() {
+        if self.plan.stage() >= Stage::Releasing || self.announcement.is_over() || !self.link.is_attached() {
             return false;
         }
         let now = self.now;
@@ -48,7 +48,7 @@ impl SessionMachine {
         }
         if let Some(reason) = self.announcement.take_close() {
             frames::put_close(out, &reason, self.instance);
-        } else if self.channels.write_data(out, end) {
+        } else if self.link.carries_items() && self.channels.write_data(out, end) {
             self.clock.on_record();
             self.liveness.on_message(now);
             // They travel with the data if there is room.

@@ -136,6 +136,8 @@ pub struct Facts {
     pub rekey_stopped: bool,
     /// The `Close` and all before it left this end.
     pub close_written: bool,
+    /// No path carries the session at the moment, and another may come.
+    pub detached: bool,
     /// The round trip time, zero if it was never measured.
     pub round_trip: Duration,
 }
@@ -235,6 +237,7 @@ impl SessionPlan {
             peer_finished: false,
             rekey_stopped: false,
             close_written: false,
+            detached: false,
             round_trip: Duration::ZERO,
         };
         Self { config, phase: Phase::Running, facts, peer: Peer::Open, outputs: VecDeque::new() }
@@ -361,7 +364,8 @@ impl SessionPlan {
                 true
             }
             Stage::Flushing => due || self.facts.items_acknowledged && self.facts.peer_finished,
-            Stage::HaltingRekey => due || self.facts.rekey_stopped,
+            // Nothing else is left to wait for but a path that takes the `Close`.
+            Stage::HaltingRekey => due || self.facts.rekey_stopped && !self.facts.detached,
             Stage::Announcing => due || self.facts.close_written || ending.path_lost,
             Stage::AwaitingPeer => due || peer_closed || ending.path_lost,
         }

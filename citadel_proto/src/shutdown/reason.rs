@@ -206,5 +206,15 @@ coded! {
         NotAuthentic = 4, "a record did not open";
         /// A record's header cannot be.
         Malformed = 5, "a malformed record";
+        /// The peer does not know the session that was to be resumed.
+        ResumeUnknown = 6, "the peer does not know the session";
+        /// The peer's time for a resumption was over.
+        ResumeExpired = 7, "the time to resume was over";
+        /// A newer session of the same device took its place.
+        ResumeSuperseded = 8, "a newer session took its place";
+        /// The peer's session was closing.
+        ResumeClosing = 9, "the peer's session was closing";
+        /// The resumption was refused otherwise.
+        ResumeRefused = 10, "the peer refused to resume";
     }
 }

@@ -60,6 +60,10 @@ pub struct End {
     inbox: BytesMut,
     /// Rounds committed.
     pub rounds: u64,
+    /// Times that the path was lost and another could follow.
+    pub losses: u64,
+    /// Paths that followed.
+    pub paths: u64,
     /// The reason that the application was told.
     pub closing: Option<CloseReason>,
     /// The report.
@@ -72,6 +76,8 @@ impl End {
             assert!(self.closed.is_none(), "an output after Closed: {output:?}");
             match output {
                 Output::Channel(_) | Output::Round(_) => {}
+                Output::Detached { .. } => self.losses += 1,
+                Output::Attached { .. } => self.paths += 1,
                 Output::Rekeyed(_) => self.rounds += 1,
                 Output::Closing(reason) => {
                     assert!(self.closing.is_none(), "told twice");
@@ -111,6 +117,8 @@ impl World {
             out: BytesMut::new(),
             inbox: BytesMut::new(),
             rounds: 0,
+            losses: 0,
+            paths: 0,
             closing: None,
             closed: None,
         };

@@ -41,7 +41,7 @@ fn sixteen_channels_each_way_carry_their_own_order_and_the_seventeenth_waits() {
     let open = |world: &mut World, side: Side| {
         let machine = &mut world.end(side).machine;
         let ids: Vec<ChannelId> =
-            (0..16_u8).map(|name| machine.open_channel(Bytes::from(vec![name])).unwrap()).collect();
+            (1..=16_u8).map(|name| machine.open_channel(Bytes::from(vec![name])).unwrap()).collect();
         assert_eq!(machine.open_channel(Bytes::new()), Err(OpenError::Limit));
         ids
     };
@@ -51,7 +51,7 @@ fn sixteen_channels_each_way_carry_their_own_order_and_the_seventeenth_waits() {
         for (name, id) in ids.iter().enumerate() {
             let machine = &mut world.end(side.other()).machine;
             assert_eq!(machine.accept_channel(), Some(*id));
-            assert_eq!(&machine.channel_name(*id)[..], [name as u8]);
+            assert_eq!(&machine.channel_name(*id)[..], [name as u8 + 1]);
         }
     }
     for round in 0..20_u8 {

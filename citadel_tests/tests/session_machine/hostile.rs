@@ -84,7 +84,6 @@ fn finish(offset: u64) -> Vec<u8> {
 #[case::data_on_a_channel_of_ours(vec![data(1, 0, Part::Whole, 1)], Fault::UnknownChannel)]
 #[case::a_channel_out_of_turn(vec![open(4)], Fault::UnknownChannel)]
 #[case::a_channel_with_our_number(vec![open(1)], Fault::UnknownChannel)]
-#[case::a_channel_twice(vec![open(2), open(2)], Fault::UnknownChannel)]
 #[case::one_channel_too_many(vec![open(2), open(4), open(6), open(8)], Fault::ChannelLimit)]
 #[case::an_acknowledgement_of_nothing(
     vec![written(|out| frames::put_ack(out, ZERO, 1, 0))],
@@ -116,6 +115,17 @@ fn what_no_correct_peer_sends_ends_the_session_typed(#[case] records: Vec<Vec<u8
         rogue.send(&frames);
     }
     assert_eq!(rogue.reason(), CloseReason::Fatal(fault));
+}
+
+#[test]
+fn a_channel_opened_twice_is_opened_once() {
+    let mut rogue = Rogue::new(LIMITS);
+    for frames in [open(2), open(2), open(4), open(2)] {
+        rogue.send(&frames);
+    }
+    assert!(rogue.is_unharmed());
+    let accepted: Vec<_> = core::iter::from_fn(|| rogue.victim.accept_channel()).collect();
+    assert_eq!(accepted, [ChannelId(2), ChannelId(4)]);
 }
 
 #[test]

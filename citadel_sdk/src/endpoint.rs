@@ -112,6 +112,11 @@ impl Endpoint {
         self.inner.acceptor.as_ref().map(Acceptor::local_addr)
     }
 
+    /// Handshakes with those who dial this endpoint that are in flight now; never more than the configured caps.
+    pub fn handshakes_in_flight(&self) -> usize {
+        self.inner.acceptor.as_ref().map_or(0, |acceptor| acceptor.admission().in_flight())
+    }
+
     /// The next one who dials this endpoint; `None` once it is closed, and at once if it does not listen. The handshake
     /// runs in [`Incoming::accept`], so that a slow dialler holds up nobody: hand each to a task of its own. Errors of
     /// the listener are logged and do not end it.

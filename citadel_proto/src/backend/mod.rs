@@ -8,6 +8,7 @@
 
 mod account;
 
+mod disk;
 mod engine;
 mod error;
 mod mail;
@@ -23,6 +24,7 @@ pub use account::{
     UnixTime, Updated,
 };
 
+pub use disk::{Redb, RedbConfig};
 pub use error::{BackendError, Conflict, Limit};
 pub use mail::{Mail, MailId};
 pub use memory::Memory;

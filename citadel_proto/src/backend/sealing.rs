@@ -107,7 +107,6 @@ impl Sealer {
     }
 
     /// Seals under `key`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a store on disk is the first to seal"))]
     pub(super) fn sealed(key: &SealingKey, scope: SealScope) -> Self {
         let key = kdf::extract(labels::STORE.as_bytes(), &[key.expose()]);
         Self { provider: Arc::new(Native), key: Some((key, scope)) }
@@ -131,24 +130,61 @@ impl Sealer {
         content: &[u8],
         record: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
-        let Some(key) = self.key_for(place.table) else {
-            record.push(PLAIN);
-            record.extend_from_slice(content);
-            return Ok(());
-        };
+        if let Some(key) = self.key_for(place.table) {
+            return self.seal_under(key, &place.associated(), content, record);
+        }
+        record.push(PLAIN);
+        record.extend_from_slice(content);
+        Ok(())
+    }
+
+    fn seal_under(
+        &self,
+        key: &Secret<32>,
+        associated: &[u8],
+        content: &[u8],
+        record: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
         let mut salt = [0; SALT_LEN];
         self.provider.random(&mut salt)?;
         let key = field_key(key, &salt);
+        // The room for all of it comes first: no copy of the content is left behind by a vector that grows.
+        record.reserve(1 + SALT_LEN + content.len() + TAG_LEN);
         record.push(SEALED);
         record.extend_from_slice(&salt);
         let start = record.len();
-        // The tag's room is there before the content is: no copy of the content is left behind by a growing vector.
-        record.reserve(content.len() + TAG_LEN);
         record.extend_from_slice(content);
-        let associated = place.associated();
-        let tag = self.provider.seal_once(AEAD, key.expose(), &NONCE, &associated, &mut record[start..])?;
+        let tag = self.provider.seal_once(AEAD, key.expose(), &NONCE, associated, &mut record[start..])?;
         record.extend_from_slice(&tag);
         Ok(())
+    }
+
+    /// The content of a sealed field without its form; `None` if it does not open.
+    fn open_under(&self, key: &Secret<32>, associated: &[u8], body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (salt, body) = body.split_at_checked(SALT_LEN)?;
+        let key = field_key(key, salt);
+        let mut body = Zeroizing::new(body.to_vec());
+        let opened = self.provider.open_once(AEAD, key.expose(), &NONCE, associated, &mut body);
+        body.truncate(opened.ok()?);
+        Some(body)
+    }
+
+    /// Appends a field that only the same key and scope open.
+    pub(super) fn seal_check(&self, head: &[u8], record: &mut Vec<u8>) -> Result<(), BackendError> {
+        match &self.key {
+            Some((key, _)) => self.seal_under(key, &check_place(head), &[], record),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `field` is such a field.
+    pub(super) fn is_check(&self, head: &[u8], field: &[u8]) -> bool {
+        match (&self.key, field.split_first()) {
+            (Some((key, _)), Some((&SEALED, body))) => {
+                self.open_under(key, &check_place(head), body).is_some()
+            }
+            _ => false,
+        }
     }
 
     /// The content of `field`. A field that should be sealed and is not is damaged, and the other way round: nobody
@@ -158,19 +194,16 @@ impl Sealer {
         match (*form, self.key_for(place.table)) {
             (PLAIN, None) => Ok(Zeroizing::new(body.to_vec())),
             (SEALED, Some(key)) => {
-                let (salt, body) = body.split_at_checked(SALT_LEN).ok_or_else(|| place.corrupt())?;
-                let key = field_key(key, salt);
-                let mut body = Zeroizing::new(body.to_vec());
-                let len = self
-                    .provider
-                    .open_once(AEAD, key.expose(), &NONCE, &place.associated(), &mut body)
-                    .map_err(|_| place.corrupt())?;
-                body.truncate(len);
-                Ok(body)
+                self.open_under(key, &place.associated(), body).ok_or_else(|| place.corrupt())
             }
             _ => Err(place.corrupt()),
         }
     }
+}
+
+/// Associated data of a check: no table has the number 0.
+fn check_place(head: &[u8]) -> Vec<u8> {
+    [&[0], head].concat()
 }
 
 fn field_key(key: &Secret<32>, salt: &[u8]) -> Secret<32> {

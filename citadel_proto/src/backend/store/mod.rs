@@ -7,8 +7,11 @@
 mod accounts;
 mod devices;
 mod mailbox;
+mod reseal;
 mod tickets;
 mod values;
+
+pub(super) use reseal::reseal;
 
 use super::engine::{Read, Write};
 use super::error::BackendError;

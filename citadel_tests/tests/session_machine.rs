@@ -23,6 +23,10 @@ mod hostile;
 mod model;
 #[path = "session_machine/rekey.rs"]
 mod rekey;
+#[path = "session_machine/resume.rs"]
+mod resume;
+#[path = "session_machine/retell.rs"]
+mod retell;
 
 /// The channel that exists from the start.
 const ZERO: citadel_proto::ChannelId = citadel_proto::ChannelId(0);

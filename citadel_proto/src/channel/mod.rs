@@ -171,7 +171,7 @@ impl Channels {
             budget: Reassembly::new(own_limits.max_message.saturating_add(crate::frames::MESSAGE_UNITS)),
             cursor: zero,
             resync: Resync::Done,
-            departed: Departed::default(),
+            departed: Departed::new(&own_limits, &peer_limits),
             events: BTreeSet::new(),
         };
         channels.insert(zero, Bytes::new(), Opening::Known);
@@ -393,7 +393,7 @@ impl Channels {
         });
         if is_done {
             if let Some(Channel { receive, .. }) = self.map.remove(&id) {
-                self.departed.remember(id, receive.acknowledged());
+                self.departed.remember(id, receive.last_word());
             }
             if id.0 != 0 && id.0 % 2 == self.peer.next % 2 {
                 self.peer.limit += 1;

@@ -8,6 +8,7 @@
 //! the window could never be completed by credit for what was consumed; such a one is paid for in advance, as it comes, once its
 //! reader waits for it and the session's budget for that has room for all of it.
 
+use super::resync::LastWord;
 use crate::frames::{Data, FinishedBy, MESSAGE_UNITS, Part};
 use crate::shutdown::Fault;
 use bytes::{Bytes, BytesMut};
@@ -406,9 +407,13 @@ impl ReceiveSide {
         (self.is_open().then_some(self.limit), self.acked)
     }
 
-    /// What the last acknowledgement said.
-    pub(super) const fn acknowledged(&self) -> (u64, u64) {
-        self.acked
+    /// What there is to say of a half that is over.
+    pub(super) fn last_word(&self) -> LastWord {
+        let stop = match self.reader {
+            Reader::Gone { code, .. } if self.is_stop_needed() => Some(code),
+            _ => None,
+        };
+        LastWord { received: self.next, consumed: self.consumed, stop }
     }
 
     /// Units received or consumed that no acknowledgement has told.

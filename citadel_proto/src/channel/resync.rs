@@ -6,7 +6,8 @@
 use super::{Channels, Opening};
 use crate::frames::{self, ChannelId};
 use bytes::BytesMut;
-use std::collections::VecDeque;
+use citadel_crypt::handshake::Limits;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How much the peer was told on the path in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,19 +21,22 @@ pub(super) enum Resync {
 }
 
 /// What was last said of channels that are over and forgotten. The peer ends its half again if that was lost with a path.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Departed {
-    last: VecDeque<(ChannelId, (u64, u64))>,
+    last: VecDeque<(ChannelId, LastWord)>,
     /// To be said again.
-    owed: VecDeque<(ChannelId, LastWord)>,
+    owed: BTreeMap<ChannelId, LastWord>,
+    /// No correct peer has more halves to end than it may have channels, and those that were over within a flight.
+    most_owed: usize,
 }
 
 /// The last word on a half of the peer.
 #[derive(Clone, Copy, Debug)]
-enum LastWord {
-    Ack((u64, u64)),
-    /// All was received; whether a reader took it is no longer known here. The peer's sender learns that nobody reads.
-    Received(u64),
+pub(super) struct LastWord {
+    pub(super) received: u64,
+    pub(super) consumed: u64,
+    /// The reader left and did not take all, with this code.
+    pub(super) stop: Option<u32>,
 }
 
 /// Channels remembered. More than are ever over within one flight at a path's pace; one more costs its sender an
@@ -40,21 +44,27 @@ enum LastWord {
 const REMEMBERED: usize = 128;
 
 impl Departed {
-    pub(super) fn remember(&mut self, id: ChannelId, acknowledged: (u64, u64)) {
+    pub(super) fn new(own: &Limits, peer: &Limits) -> Self {
+        let channels = u64::from(own.max_channels) + u64::from(peer.max_channels);
+        let most_owed = usize::try_from(channels).unwrap_or(usize::MAX).saturating_add(REMEMBERED);
+        Self { last: VecDeque::new(), owed: BTreeMap::new(), most_owed }
+    }
+
+    pub(super) fn remember(&mut self, id: ChannelId, word: LastWord) {
         if self.last.len() == REMEMBERED {
             self.last.pop_front();
         }
-        self.last.push_back((id, acknowledged));
+        self.last.push_back((id, word));
     }
 
     /// The peer ends a half again that is over here.
     pub(super) fn on_end(&mut self, id: ChannelId, offset: u64) {
         let known = self.last.iter().find(|(departed, _)| *departed == id);
-        let word =
-            known.map_or(LastWord::Received(offset + 1), |(_, acknowledged)| LastWord::Ack(*acknowledged));
-        // A correct peer asks once for each channel and path.
-        if self.owed.len() < REMEMBERED {
-            self.owed.push_back((id, word));
+        // It is over, so all was received; whether a reader took it is not known any more.
+        let forgotten = LastWord { received: offset + 1, consumed: 0, stop: Some(0) };
+        let word = known.map_or(forgotten, |(_, word)| *word);
+        if self.owed.len() < self.most_owed {
+            self.owed.insert(id, word);
         }
     }
 
@@ -114,14 +124,11 @@ impl Channels {
     /// Says again what was said last of channels that are over.
     pub(super) fn write_departed(&mut self, out: &mut BytesMut, end: usize) {
         while end.saturating_sub(out.len()) >= super::transmit::CHANNEL_CONTROL {
-            let Some((id, word)) = self.departed.owed.pop_front() else { return };
-            match word {
-                LastWord::Ack((received, consumed)) => frames::put_ack(out, id, received, consumed),
-                LastWord::Received(received) => {
-                    frames::put_stop(out, id, 0);
-                    frames::put_ack(out, id, received, 0);
-                }
+            let Some((id, word)) = self.departed.owed.pop_first() else { return };
+            if let Some(code) = word.stop {
+                frames::put_stop(out, id, code);
             }
+            frames::put_ack(out, id, word.received, word.consumed);
         }
     }
 }

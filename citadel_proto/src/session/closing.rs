@@ -77,9 +77,10 @@ impl Announcement {
 
     /// Another path: what was said on the one before may not have arrived.
     pub(super) fn on_path(&mut self) {
-        if let Closing::Sealed(reason) = core::mem::take(&mut self.closing) {
-            self.closing = Closing::Owed(reason);
-        }
+        self.closing = match core::mem::take(&mut self.closing) {
+            Closing::Sealed(reason) => Closing::Owed(reason),
+            other => other,
+        };
     }
 
     /// All that was sealed left this end.

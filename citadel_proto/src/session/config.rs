@@ -68,25 +68,40 @@ pub enum RekeyPolicy {
     ByMode,
     /// Only by request.
     Explicit,
-    /// While messages flow: when this many records with messages and this much time have passed since the last round.
+    /// While messages flow: when this many records with messages, or bytes in them, and this much time have passed since
+    /// the last round.
     Background {
         /// Records, both directions together.
         records: u64,
+        /// Bytes, both directions together.
+        bytes: u64,
         /// Time.
         interval: Duration,
     },
 }
 
 impl RekeyPolicy {
-    /// 64 records and 50 ms: a round costs less than 64 records, and no path has many rounds in flight (R-CRY-6).
-    pub const BACKGROUND: Self = Self::Background { records: 64, interval: Duration::from_millis(50) };
+    /// 64 records, or the 4 MiB that so many can hold, and 50 ms: a round costs less than 64 records, and no path has many
+    /// rounds in flight (R-CRY-6).
+    pub const BACKGROUND: Self =
+        Self::Background { records: 64, bytes: 4 << 20, interval: Duration::from_millis(50) };
 
     /// The background rounds of a session in `mode`.
-    pub(super) const fn background(self, mode: SecrecyMode) -> Option<(u64, Duration)> {
+    pub(super) const fn background(self, mode: SecrecyMode) -> Option<Background> {
         match (self, mode) {
-            (Self::Background { records, interval }, _) => Some((records, interval)),
-            (Self::ByMode, SecrecyMode::Perfect) => Some((64, Duration::from_millis(50))),
+            (Self::Background { records, bytes, interval }, _) => {
+                Some(Background { records, bytes, interval })
+            }
+            (Self::ByMode, SecrecyMode::Perfect) => Self::BACKGROUND.background(mode),
             _ => None,
         }
     }
+}
+
+/// When a background round is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Background {
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    pub(super) interval: Duration,
 }

@@ -43,7 +43,7 @@ impl SessionMachine {
         }
         self.link.hear();
         if has_message {
-            self.clock.on_record();
+            self.clock.on_record(len);
             self.liveness.on_message(self.now);
         }
     }

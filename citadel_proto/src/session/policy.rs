@@ -1,33 +1,37 @@
 //! When a round is due without anyone asking (R-CRY-5, -6).
 
 use super::TimerReason;
+use super::config::Background;
 use citadel_crypt::Timestamp;
 use core::time::Duration;
 
 /// Traffic and time since the last commit.
 #[derive(Debug)]
 pub(super) struct RoundClock {
-    background: Option<(u64, Duration)>,
+    background: Option<Background>,
     age: Duration,
     committed: Timestamp,
     records: u64,
+    bytes: u64,
     /// A round was asked for by this clock since the last commit: the rekey machine remembers the wish.
     is_asked: bool,
 }
 
 impl RoundClock {
-    pub(super) const fn new(background: Option<(u64, Duration)>, age: Duration, now: Timestamp) -> Self {
-        Self { background, age, committed: now, records: 0, is_asked: false }
+    pub(super) const fn new(background: Option<Background>, age: Duration, now: Timestamp) -> Self {
+        Self { background, age, committed: now, records: 0, bytes: 0, is_asked: false }
     }
 
     /// A record with messages went out or came in.
-    pub(super) const fn on_record(&mut self) {
+    pub(super) const fn on_record(&mut self, bytes: usize) {
         self.records += 1;
+        self.bytes += bytes as u64;
     }
 
     pub(super) const fn on_commit(&mut self, now: Timestamp) {
         self.committed = now;
         self.records = 0;
+        self.bytes = 0;
         self.is_asked = false;
     }
 
@@ -56,8 +60,8 @@ impl RoundClock {
         let by_age = self.committed + (self.age - ahead);
         let by_traffic = self
             .background
-            .filter(|(records, _)| self.records >= *records)
-            .map(|(_, interval)| self.committed + interval);
+            .filter(|round| self.records >= round.records || self.bytes >= round.bytes)
+            .map(|round| self.committed + round.interval);
         Some(by_traffic.map_or(by_age, |at| at.min(by_age)))
     }
 }

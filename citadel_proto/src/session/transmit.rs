@@ -49,7 +49,7 @@ impl SessionMachine {
         if let Some(reason) = self.announcement.take_close() {
             frames::put_close(out, &reason, self.instance);
         } else if self.link.carries_items() && self.channels.write_data(out, end) {
-            self.clock.on_record();
+            self.clock.on_record(out.len() - first);
             self.liveness.on_message(now);
             // They travel with the data if there is room.
             self.channels.write_control(out, end, true);

@@ -6,8 +6,10 @@
 
 mod establish;
 mod rogue;
+mod talk;
 mod world;
 
 pub use establish::{Pair, client_config, identity, server_config};
 pub use rogue::Rogue;
+pub use talk::Talk;
 pub use world::{Chunks, End, Side, World};

@@ -3,6 +3,7 @@
 use super::Pair;
 use bytes::{Bytes, BytesMut};
 use citadel_crypt::handshake::Limits;
+use citadel_crypt::ratchets::PathId;
 use citadel_crypt::suite::Native;
 use citadel_crypt::{SecrecyMode, Timestamp};
 use citadel_proto::record;
@@ -99,6 +100,10 @@ pub struct World {
     pub b: End,
     /// Nothing arrives in this direction while it is set (named by the sender).
     pub stalled: Option<Side>,
+    /// Records that arrived, in both directions together.
+    pub records: u64,
+    /// The path is cut once so many have arrived, in front of the next one.
+    pub cut_at: Option<u64>,
     chunks: Chunks,
 }
 
@@ -123,7 +128,7 @@ impl World {
             closed: None,
         };
         let (a, b) = (end(pair.initiator, a), end(pair.responder, b));
-        Self { now, a, b, stalled: None, chunks: Chunks::new(seed) }
+        Self { now, a, b, stalled: None, records: 0, cut_at: None, chunks: Chunks::new(seed) }
     }
 
     /// Defaults, in `BestEffort`.
@@ -188,20 +193,29 @@ impl World {
         }
         let receiver = self.end(side.other());
         receiver.inbox.extend_from_slice(&bytes);
+        self.arrive(side.other());
+        true
+    }
+
+    /// Gives an end the whole records that it has.
+    fn arrive(&mut self, side: Side) {
+        let now = self.now;
         loop {
+            let receiver = self.end(side);
             match record::split(&mut receiver.inbox) {
                 Ok(Some(raw)) => receiver.machine.handle(now, Input::Record(raw)),
-                Ok(None) => break,
+                Ok(None) => return,
                 Err(_) => {
                     receiver.machine.handle(now, Input::PathLost(PathLoss::Malformed));
                     receiver.inbox.clear();
-                    break;
                 }
             }
             receiver.drain();
+            self.records += 1;
+            if self.cut_at.take_if(|at| *at <= self.records).is_some() {
+                return self.cut();
+            }
         }
-        receiver.drain();
-        true
     }
 
     /// Lets `time` pass, firing every timer at its moment and moving bytes in between.
@@ -272,15 +286,56 @@ impl World {
         self.end(side).drain();
     }
 
-    /// The path is gone, with what is on it.
+    /// The path is gone, with what is on it, and both ends know.
     pub fn cut(&mut self) {
-        for side in [Side::A, Side::B] {
-            let now = self.now;
-            let end = self.end(side);
+        self.lose(Side::A, PathLoss::Ended);
+        self.lose(Side::B, PathLoss::Ended);
+    }
+
+    /// The path is gone, with what is on it, and this end knows. The other one is told by [`lose`](Self::lose) of its
+    /// own, by silence, or by the next path.
+    pub fn lose(&mut self, side: Side, loss: PathLoss) {
+        let now = self.now;
+        for end in [&mut self.a, &mut self.b] {
             end.out.clear();
-            end.machine.handle(now, Input::PathLost(PathLoss::Ended));
-            end.drain();
+            end.inbox.clear();
         }
+        self.give(side, now, Input::PathLost(loss));
+    }
+
+    /// Another path, as if a resumption had been proven: both ends get it, the one that was dialled first.
+    pub fn attach(&mut self) -> PathId {
+        let path = self.a.machine.next_path_id().expect("the session may be resumed");
+        assert_eq!(self.b.machine.accepts_path(path), Ok(()));
+        self.attach_at(Side::B, path);
+        self.attach_at(Side::A, path);
+        path
+    }
+
+    /// The same for one end.
+    pub fn attach_at(&mut self, side: Side, path: PathId) {
+        let now = self.now;
+        let end = self.end(side);
+        end.out.clear();
+        end.inbox.clear();
+        self.give(side, now, Input::PathAttached { path });
+    }
+
+    /// No path will come any more, and this end is told.
+    pub fn abandon(&mut self, side: Side, loss: PathLoss) {
+        let now = self.now;
+        self.give(side, now, Input::Abandoned(loss));
+    }
+
+    fn give(&mut self, side: Side, now: Timestamp, input: Input) {
+        let end = self.end(side);
+        end.machine.handle(now, input);
+        end.drain();
+    }
+
+    /// Both ends have lost their path, and both may get another.
+    pub fn is_detached(&self) -> bool {
+        self.a.machine.is_detached() && self.b.machine.is_detached()
     }
 
     /// Lets the close run to its end and checks that nothing is left. Returns both reports.

@@ -238,7 +238,7 @@ async fn over_tcp_sixteen_channels_at_once_and_a_refused_client() {
 
     let io = Tcp.connect("127.0.0.1", port).await.unwrap();
     // By records alone: how long the talks take is not this test's to know.
-    let rekey = RekeyPolicy::Background { records: 64, interval: Duration::ZERO };
+    let rekey = RekeyPolicy::Background { records: 64, bytes: u64::MAX, interval: Duration::ZERO };
     let config = SessionConfig { rekey, ..SessionConfig::default() };
     let session = hub.connect(io, client_config(&alice, &bob, mode, limits), config, None).await.unwrap();
     let talks = (0..40_u8).map(|i| {

@@ -76,7 +76,7 @@ impl Model {
             channel_credit: 16 << 10,
             max_channels: 4,
         };
-        let rekey = RekeyPolicy::Background { records: 8, interval: Duration::from_millis(5) };
+        let rekey = RekeyPolicy::Background { records: 8, bytes: 20_000, interval: Duration::from_millis(5) };
         let config = SessionConfig { limits, rekey, ..SessionConfig::default() };
         let world = World::new(seed, SecrecyMode::Perfect, &config);
         Self { world, channels: vec![ZERO], lanes: BTreeMap::new() }

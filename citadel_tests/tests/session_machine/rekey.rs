@@ -137,7 +137,8 @@ fn rounds_complete_while_neither_reader_reads() {
 
 #[test]
 fn explicit_and_background_policies_are_what_they_say() {
-    let background = RekeyPolicy::Background { records: 4, interval: Duration::from_millis(1) };
+    let background =
+        RekeyPolicy::Background { records: 4, bytes: u64::MAX, interval: Duration::from_millis(1) };
     for (mode, policy, renews) in
         [(SecrecyMode::Perfect, RekeyPolicy::Explicit, false), (SecrecyMode::BestEffort, background, true)]
     {

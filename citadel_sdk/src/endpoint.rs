@@ -202,7 +202,7 @@ impl Endpoint {
     ///
     /// # Cancel safety
     /// Dropping the future drops `io`.
-    pub async fn identify_io<Io>(&self, io: Io) -> Result<Identified<Io>, EstablishError>
+    pub async fn identify_io<Io>(&self, io: Io) -> Result<Identified, EstablishError>
     where
         Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {

@@ -279,7 +279,7 @@ async fn exported_keys_are_equal_on_both_ends_and_the_same_after_rounds() {
     let pair = pair_with(EndpointConfig::default()).await;
     let export = |session: &Session| {
         let mut key = [0; 32];
-        session.export("test", b"context", &mut key).unwrap();
+        session.export_keying_material("test", b"context", &mut key).unwrap();
         key
     };
     let before = export(&pair.opened);

@@ -11,6 +11,7 @@ use crate::ratchets::rekey::Side;
 use crate::secret::Secret;
 use crate::suite::Suite;
 use core::fmt;
+use std::sync::Arc;
 
 /// A session's generation: the first 16 bytes of its id, in every event and clean-up that concerns it (R-EST-2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +67,7 @@ pub struct Established {
     /// What the server granted.
     pub grant: Grant,
     /// Proves later that an end holds this session.
-    pub resumption: ResumptionKey,
+    pub resumption: Arc<ResumptionKey>,
     /// Secrets of version 0.
     pub initial: InitialSecrets,
 }
@@ -106,7 +107,7 @@ impl Agreed {
             peer_limits,
             psk: self.psk,
             grant,
-            resumption: ResumptionKey::of(&initial),
+            resumption: Arc::new(ResumptionKey::of(&initial)),
             initial,
         }
     }

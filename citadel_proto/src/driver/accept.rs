@@ -2,7 +2,8 @@
 
 use super::admission::{Admission, AdmissionPermit};
 use super::establish::EstablishError;
-use super::hub::{Hub, Identified};
+use super::hub::Hub;
+use super::identified::Identified;
 use super::session::Session;
 use super::transport::{Arrived, BoxedIo, Listener};
 use crate::session::SessionConfig;
@@ -149,7 +150,7 @@ impl Incoming {
     ///
     /// # Cancel safety
     /// Dropping the future ends the attempt.
-    pub async fn identify(self) -> Result<Identified<BoxedIo>, EstablishError> {
+    pub async fn identify(self) -> Result<Identified, EstablishError> {
         let Self { hub, io, remote, config, session, under_load, permit } = self;
         let v4;
         let v6;

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{
     ClientConfig, ClientHandshake, Established, Grant, HandshakeError, Input, MAX_CLIENT_FLIGHT_LEN,
-    MAX_SERVER_FLIGHT_LEN, Output, RefusalCode, Request, ServerConfig, ServerHandshake,
+    MAX_SERVER_FLIGHT_LEN, Output, RefusalCode, Request, ResumeBinding, ServerConfig, ServerHandshake,
 };
 use citadel_crypt::identity::IdentityPublic;
 use core::time::Duration;
@@ -35,6 +35,9 @@ pub enum EstablishError {
     /// The endpoint is closed.
     #[error("the endpoint is closed")]
     EndpointClosed,
+    /// The session takes no other path: it has no time to resume, is closing, or was opened by the other end.
+    #[error("the session is not to be resumed")]
+    NotResumable,
 }
 
 impl EstablishError {
@@ -44,6 +47,7 @@ impl EstablishError {
             Self::Io(_) => 1,
             Self::FlightTooLong(_) => 2,
             Self::EndpointClosed => 3,
+            Self::NotResumable => 4,
             Self::Handshake(error) => 0x100 + error.code() as u32,
         }
     }
@@ -53,7 +57,7 @@ impl EstablishError {
         match self {
             Self::Io(_) => true,
             Self::Handshake(error) => error.is_retryable(),
-            Self::FlightTooLong(_) | Self::EndpointClosed => false,
+            Self::FlightTooLong(_) | Self::EndpointClosed | Self::NotResumable => false,
         }
     }
 }
@@ -81,6 +85,8 @@ async fn read_flight<Io: AsyncRead + Unpin>(io: &mut Io, max: usize) -> Result<V
 pub(super) struct Asked {
     pub(super) peer: IdentityPublic,
     pub(super) request: Request,
+    /// What the proof of a resumption must be bound to.
+    pub(super) binding: ResumeBinding,
 }
 
 /// What an end waits for next.
@@ -133,8 +139,8 @@ where
         match output {
             Output::Send(flight) => unsent.push(flight),
             Output::Ask { peer } => step = Step::Ask(peer),
-            Output::Request { peer, request, .. } => {
-                step = Step::Request(Box::new(Asked { peer, request }));
+            Output::Request { peer, request, binding } => {
+                step = Step::Request(Box::new(Asked { peer, request, binding }));
             }
             Output::Established(established) => step = Step::Established(established),
             Output::Failed(error) => failure = Some(error),

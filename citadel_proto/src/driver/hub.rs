@@ -1,24 +1,27 @@
 //! All sessions and tasks of one endpoint.
 
 use super::clock::Clock;
-use super::establish::{self, Asked, EstablishError, TrustPolicy};
+use super::establish::{self, EstablishError, TrustPolicy};
+use super::identified::Identified;
+use super::redial::{self, Dialer};
+use super::registry::{Known, Registered, Registry};
 use super::session::Session;
 use super::shared::{About, Shared};
 use super::task::SessionTask;
+use super::transport::{BoxedIo, Duplex, boxed};
 use crate::session::{SessionConfig, SessionMachine};
 use crate::shutdown::{CloseReason, CloseReport};
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
-    ClientConfig, Established, Grant, HandshakeConfig, HandshakeError, Input, Instance, RefusalCode, Refused,
-    Request, ServerConfig, ServerHandshake,
+    ClientConfig, Established, HandshakeConfig, Instance, Request, ServerConfig, Trust,
 };
-use citadel_crypt::identity::{Identity, IdentityPublic};
+use citadel_crypt::identity::Identity;
+use citadel_crypt::ratchets::rekey::Side;
 use citadel_crypt::suite::CryptoProvider;
 use core::fmt;
-use dashmap::DashMap;
+use core::time::Duration;
 use futures::future::join_all;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,32 +40,35 @@ struct Inner {
     aborted: CancellationToken,
     /// Cancelled as soon as the endpoint takes no further session.
     closed: CancellationToken,
-    sessions: DashMap<Instance, Arc<Shared>>,
-}
-
-/// A session's place in the registry, given up with its task however that ends.
-struct Registered {
-    inner: Arc<Inner>,
-    instance: Instance,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.inner.sessions.remove(&self.instance);
-    }
+    registry: Arc<Registry>,
 }
 
 /// What a session needs beside what its handshake established.
-struct Own {
+pub(super) struct Own {
     provider: Arc<dyn CryptoProvider>,
     identity: Arc<Identity>,
-    config: SessionConfig,
+    pub(super) config: SessionConfig,
+    /// How this end asks, if it opens the session and may resume it.
+    client: Option<ClientConfig>,
 }
 
 impl Own {
-    fn new(common: &HandshakeConfig, mut config: SessionConfig) -> Self {
+    pub(super) fn new(common: &HandshakeConfig, mut config: SessionConfig) -> Self {
         config.limits = common.limits;
-        Self { provider: Arc::clone(&common.provider), identity: Arc::clone(&common.identity), config }
+        let (provider, identity) = (Arc::clone(&common.provider), Arc::clone(&common.identity));
+        Self { provider, identity, config, client: None }
+    }
+
+    /// Of an end that opens the session. What it keeps to ask again holds no password: a resumption asks for nothing
+    /// else.
+    fn of_client(client: &ClientConfig, session: SessionConfig) -> Self {
+        let mut own = Self::new(&client.common, session);
+        if !own.config.resume.is_zero() {
+            let (common, psk) = (client.common.clone(), client.psk.clone());
+            own.client =
+                Some(ClientConfig { psk, request: Request::Identity.into(), ..ClientConfig::new(common, client.trust) });
+        }
+        own
     }
 }
 
@@ -80,34 +86,78 @@ impl Hub {
             tasks: TaskTracker::new(),
             aborted: CancellationToken::new(),
             closed: CancellationToken::new(),
-            sessions: DashMap::new(),
+            registry: Arc::default(),
         };
         Self { inner: Arc::new(inner) }
     }
 
     /// Opens a session over `io`. `trust` decides where the configuration says
     /// [`Trust::Ask`](citadel_crypt::handshake::Trust::Ask); without it the answer is no. The limits of `session` are those of
-    /// `config`.
+    /// `config`. Where `session` has a time to resume and the server grants one, the session outlives its path for the
+    /// shorter of the two; [`resume`](Self::resume) brings another.
     ///
     /// # Errors
     /// [`EstablishError`], by the handshake's deadline at the latest.
     ///
     /// # Cancel safety
     /// Dropping the future ends the attempt.
-    pub async fn connect<Io>(
+    pub async fn connect<Io: Duplex + 'static>(
         &self,
-        mut io: Io,
+        io: Io,
         config: ClientConfig,
         session: SessionConfig,
         trust: Option<TrustPolicy>,
-    ) -> Result<Session, EstablishError>
-    where
-        Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let own = Own::new(&config.common, session);
-        let established =
-            self.unless_closed(establish::client(&mut io, config, trust.as_ref(), self.inner.clock)).await?;
-        self.spawn(io, established, own)
+    ) -> Result<Session, EstablishError> {
+        self.open(boxed(io), config, session, trust).await.map(|(session, _)| session)
+    }
+
+    /// As [`connect`](Self::connect) over a stream that `dialer` opens, and keeps the session on a path: whenever it has
+    /// none, `dialer` is asked again, at once and then with pauses that grow from 100 ms to 5 s, until the time to resume
+    /// is over. A server that proves itself and refuses ends the session with [`CloseReason::PathLost`], which says which
+    /// refusal it was. One dial may take as long as a handshake.
+    ///
+    /// # Errors
+    /// [`EstablishError`] of the first attempt, which is not repeated.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the attempt.
+    pub async fn connect_with(
+        &self,
+        dialer: Dialer,
+        config: ClientConfig,
+        session: SessionConfig,
+        trust: Option<TrustPolicy>,
+    ) -> Result<Session, EstablishError> {
+        let deadline = config.common.deadline;
+        let io = self.unless_closed(redial::dial_within(deadline, &dialer)).await?;
+        let (session, shared) = self.open(io, config, session, trust).await?;
+        if shared.about.client.is_some() {
+            let aborted = self.inner.aborted.clone();
+            self.inner.tasks.spawn(async move {
+                tokio::select! {
+                    () = aborted.cancelled() => {}
+                    () = redial::keep(shared, dialer) => {}
+                }
+            });
+        }
+        Ok(session)
+    }
+
+    /// Asks at the other end of `io` for `session`, which this end opened, and carries it on there: the path that it had,
+    /// if any, is dropped. Both identities are proven again.
+    ///
+    /// # Errors
+    /// [`EstablishError::NotResumable`] when the session takes no path; else as [`connect`](Self::connect), with the
+    /// server's refusal if it knows better. The session is as it was before.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the attempt.
+    pub async fn resume<Io: Duplex + 'static>(
+        &self,
+        session: &Session,
+        io: Io,
+    ) -> Result<(), EstablishError> {
+        self.unless_closed(redial::resume(session.shared(), boxed(io))).await
     }
 
     /// Runs the handshake with whoever is at the other end of `io`, until it has proven who it is. `source` is where it comes
@@ -118,21 +168,37 @@ impl Hub {
     ///
     /// # Cancel safety
     /// Dropping the future ends the attempt.
-    pub async fn identify<Io>(
+    pub async fn identify<Io: Duplex + 'static>(
         &self,
-        mut io: Io,
+        io: Io,
         source: &[u8],
         config: Arc<ServerConfig>,
         session: SessionConfig,
         under_load: bool,
-    ) -> Result<Identified<Io>, EstablishError>
-    where
-        Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    ) -> Result<Identified, EstablishError> {
+        let mut io = boxed(io);
         let own = Own::new(&config.common, session);
         let identify = establish::identify(&mut io, config, source, under_load, self.inner.clock);
         let (machine, asked) = self.unless_closed(identify).await?;
-        Ok(Identified { hub: self.clone(), io, machine, asked, own })
+        Ok(Identified::new(self.clone(), io, machine, asked, own))
+    }
+
+    /// The session of that instance, if its task runs and a handle is left.
+    pub fn session(&self, instance: Instance) -> Option<Session> {
+        self.inner.registry.session(instance)
+    }
+
+    /// The sessions with a peer that have a handle left, those that close included.
+    pub fn sessions_of(&self, peer: PeerId) -> Vec<Session> {
+        let of_peer = self.inner.registry.of(peer);
+        of_peer.iter().filter_map(|shared| self.session(shared.about.instance)).collect()
+    }
+
+    /// Begins to close every session with a peer and does not wait. Says how many there were.
+    pub fn close_sessions_of(&self, peer: PeerId, reason: &CloseReason) -> usize {
+        let sessions = self.inner.registry.of(peer);
+        sessions.iter().for_each(|session| session.close(reason.clone()));
+        sessions.len()
     }
 
     /// Refuses new sessions, closes all with `reason` at once, and waits until their tasks have ended. Says how each of
@@ -143,8 +209,7 @@ impl Hub {
     pub async fn close(&self, reason: CloseReason) -> Vec<CloseReport> {
         self.inner.closed.cancel();
         self.inner.tasks.close();
-        let sessions: Vec<Arc<Shared>> =
-            self.inner.sessions.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let sessions = self.inner.registry.all();
         for session in &sessions {
             session.close(reason.clone());
         }
@@ -161,7 +226,7 @@ impl Hub {
 
     /// Sessions whose tasks run.
     pub fn sessions(&self) -> usize {
-        self.inner.sessions.len()
+        self.inner.registry.len()
     }
 
     /// Whether it takes no further session.
@@ -174,7 +239,16 @@ impl Hub {
         self.inner.closed.cancelled().await;
     }
 
-    async fn unless_closed<T>(
+    pub(super) fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
+    /// What is known of a session to a peer that asks for it.
+    pub(super) fn known(&self, instance: Instance, peer: PeerId) -> Known {
+        self.inner.registry.known(instance, peer)
+    }
+
+    pub(super) async fn unless_closed<T>(
         &self,
         establish: impl Future<Output = Result<T, EstablishError>>,
     ) -> Result<T, EstablishError> {
@@ -185,111 +259,77 @@ impl Hub {
         }
     }
 
-    fn spawn<Io>(&self, io: Io, established: Established, own: Own) -> Result<Session, EstablishError>
-    where
-        Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    async fn open(
+        &self,
+        mut io: BoxedIo,
+        config: ClientConfig,
+        session: SessionConfig,
+        trust: Option<TrustPolicy>,
+    ) -> Result<(Session, Arc<Shared>), EstablishError> {
+        let own = Own::of_client(&config, session);
+        let establish = establish::client(&mut io, config, trust.as_ref(), self.inner.clock);
+        let established = self.unless_closed(establish).await?;
+        self.spawn(io, established, own)
+    }
+
+    pub(super) fn spawn(
+        &self,
+        io: BoxedIo,
+        established: Established,
+        mut own: Own,
+    ) -> Result<(Session, Arc<Shared>), EstablishError> {
         let clock = self.inner.clock;
-        let about = About {
-            instance: established.instance,
-            side: established.side,
-            peer: established.peer.clone(),
-            suite: established.suite,
-            mode: established.mode,
-            app_protocol: established.app_protocol.clone(),
-        };
-        let instance = about.instance;
+        own.config.resume = resume_time(&established, &own.config);
+        let about = about(&established, &mut own);
         let machine = SessionMachine::new(established, own.provider, own.identity, &own.config, clock.now());
         let shared = Arc::new(Shared::new(machine, about, clock));
         let session = Session::new(Arc::clone(&shared));
-        self.inner.sessions.insert(instance, Arc::clone(&shared));
-        let registered = Registered { inner: Arc::clone(&self.inner), instance };
-        let task = SessionTask::new(io, shared, self.inner.aborted.clone().cancelled_owned());
+        let registered = Registry::register(&self.inner.registry, &shared, &session);
+        let task = SessionTask::new(io, Arc::clone(&shared), self.inner.aborted.clone().cancelled_owned());
         if self.is_closed() {
             // Whoever collects the sessions may have seen this one: dropping its task ends it.
             return Err(EstablishError::EndpointClosed);
         }
-        self.inner.tasks.spawn(async move {
-            let _registered = registered;
-            task.await;
-        });
-        Ok(session)
+        self.inner.tasks.spawn(run(task, registered));
+        Ok((session, shared))
+    }
+}
+
+/// The task first, so that its end is published before its place is given up.
+async fn run(task: SessionTask, registered: Registered) {
+    task.await;
+    drop(registered);
+}
+
+/// How long a session waits for a path: what the server granted, and a client no longer than it wants to.
+fn resume_time(established: &Established, config: &SessionConfig) -> Duration {
+    match established.side {
+        Side::Initiator => established.grant.resume.min(config.resume),
+        Side::Responder => established.grant.resume,
+    }
+}
+
+fn about(established: &Established, own: &mut Own) -> About {
+    let peer = established.peer.clone();
+    // Whoever the server was the first time, from now on it is this one.
+    let trust = Trust::Peer(peer.peer_id());
+    let client = own.client.take().filter(|_| !own.config.resume.is_zero());
+    About {
+        instance: established.instance,
+        side: established.side,
+        own: own.identity.peer_id(),
+        peer,
+        suite: established.suite,
+        mode: established.mode,
+        app_protocol: established.app_protocol.clone(),
+        grant: established.grant,
+        resumption: Arc::clone(&established.resumption),
+        client: client.map(|client| Box::new(ClientConfig { trust, ..client })),
     }
 }
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hub({} sessions)", self.sessions())
-    }
-}
-
-/// A client that has proven who it is and waits for the answer. Dropping it ends the attempt without one.
-pub struct Identified<Io> {
-    hub: Hub,
-    io: Io,
-    machine: ServerHandshake,
-    asked: Asked,
-    own: Own,
-}
-
-impl<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static> Identified<Io> {
-    /// The proven client.
-    pub const fn peer(&self) -> &IdentityPublic {
-        &self.asked.peer
-    }
-
-    /// The proven client's id.
-    pub fn peer_id(&self) -> PeerId {
-        self.asked.peer.peer_id()
-    }
-
-    /// What it asks for.
-    pub const fn request(&self) -> &Request {
-        &self.asked.request
-    }
-
-    /// Says yes.
-    ///
-    /// # Errors
-    /// [`EstablishError`], when the handshake's deadline has passed for example.
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends the attempt; the client may have seen the yes.
-    pub async fn accept(self) -> Result<Session, EstablishError> {
-        self.accept_with(Grant::default()).await
-    }
-
-    /// Says yes and grants this.
-    ///
-    /// # Errors
-    /// As [`accept`](Self::accept).
-    ///
-    /// # Cancel safety
-    /// As [`accept`](Self::accept).
-    pub async fn accept_with(self, grant: Grant) -> Result<Session, EstablishError> {
-        let Self { hub, mut io, mut machine, own, .. } = self;
-        let decide = establish::decide(&mut io, &mut machine, Input::Accept(grant), hub.inner.clock);
-        let established = hub.unless_closed(decide).await?;
-        let established = established.ok_or(HandshakeError::Rejected(RefusalCode::INTERNAL))?;
-        hub.spawn(io, established, own)
-    }
-
-    /// Says no, with a reason. The application's own codes start at [`RefusalCode::APPLICATION`].
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends the attempt; the client may not learn the reason.
-    pub async fn refuse(self, refused: impl Into<Refused>) {
-        let Self { hub, mut io, mut machine, asked, .. } = self;
-        let answer = Input::Refuse(refused.into());
-        let decide = establish::decide(&mut io, &mut machine, answer, hub.inner.clock);
-        if let Err(error) = hub.unless_closed(decide).await {
-            log::debug!(target: "citadel::session", "refused {}: {error}", asked.peer.peer_id());
-        }
-    }
-}
-
-impl<Io> fmt::Debug for Identified<Io> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identified({}, {:?})", self.asked.peer.peer_id(), self.asked.request)
     }
 }

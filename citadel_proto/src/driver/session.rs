@@ -1,14 +1,15 @@
 //! The handle of a session.
 
 use super::channel::Channel;
-use super::shared::{Lease, Shared, Status, Wake};
+use super::shared::{Lease, Shared, Wake};
+use super::status::{End, SessionEvents};
 use crate::errors::{OpenError, RekeyError};
 use crate::session::SessionStats;
 use crate::shutdown::{CloseReason, CloseReport, Stage};
 use bytes::Bytes;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::addr::PeerId;
-use citadel_crypt::handshake::{AppProtocol, Instance};
+use citadel_crypt::handshake::{AppProtocol, Cid, Instance};
 use citadel_crypt::identity::IdentityPublic;
 use citadel_crypt::ratchets::rekey::{RekeyOutcome, Side, Version};
 use citadel_crypt::ratchets::{ExportError, FINGERPRINT_LEN};
@@ -32,10 +33,18 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { lease: Arc::new(Lease { shared }) }
+        Self::from_lease(Arc::new(Lease { shared }))
     }
 
-    fn shared(&self) -> &Shared {
+    pub(super) const fn from_lease(lease: Arc<Lease>) -> Self {
+        Self { lease }
+    }
+
+    pub(super) fn lease(&self) -> Weak<Lease> {
+        Arc::downgrade(&self.lease)
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
         &self.lease.shared
     }
 
@@ -67,6 +76,22 @@ impl Session {
     /// The secrecy mode that both ends agreed on.
     pub fn mode(&self) -> SecrecyMode {
         self.shared().about.mode
+    }
+
+    /// The account that the session belongs to, on both ends; none for a session without one.
+    pub fn cid(&self) -> Option<Cid> {
+        self.shared().about.grant.cid
+    }
+
+    /// What two users compare, by voice or on screen, to know that nobody stands between them: 60 digits in 12 groups, the
+    /// same from both ends, of the two identities and not of the session (R-P2P-7).
+    pub fn verification_code(&self) -> String {
+        self.shared().about.own.verification_code(&self.peer_id())
+    }
+
+    /// The changes of the session's state from now on: its paths, its keys, its end.
+    pub fn events(&self) -> SessionEvents {
+        SessionEvents::new(self.shared())
     }
 
     /// The application protocol that both ends agreed on.
@@ -217,7 +242,12 @@ impl Session {
     ///
     /// # Errors
     /// [`ExportError`].
-    pub fn export(&self, label: &str, context: &[u8], out: &mut [u8]) -> Result<(), ExportError> {
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), ExportError> {
         self.shared().look(|core| core.machine.export(label, context, out))
     }
 
@@ -228,10 +258,10 @@ impl Session {
 
     /// Why the session is closing, if it is.
     pub fn closing(&self) -> Option<CloseReason> {
-        match &*self.shared().status.borrow() {
-            Status::Open => None,
-            Status::Closing(reason) => Some(reason.clone()),
-            Status::Closed(report) => Some(report.reason().clone()),
+        match &self.shared().status.borrow().end {
+            End::Open => None,
+            End::Closing(reason) => Some(reason.clone()),
+            End::Closed(report) => Some(report.reason().clone()),
         }
     }
 

@@ -1,17 +1,22 @@
 //! What a session's task and its handles share: the machine, who waits, and what is published.
 
 use super::clock::Clock;
+use super::status::{Carrier, Change, End, Status};
+use super::transport::BoxedIo;
 use crate::channel::ChannelEvent;
 use crate::frames::ChannelId;
-use crate::session::{Output, SessionMachine};
+use crate::session::{Output, PathRefused, SessionMachine};
 use crate::shutdown::{CloseReason, CloseReport, Stage};
-use citadel_crypt::handshake::{AppProtocol, Instance};
+use citadel_crypt::addr::PeerId;
+use citadel_crypt::handshake::{AppProtocol, ClientConfig, Grant, Instance, RefusalCode, ResumptionKey};
 use citadel_crypt::identity::IdentityPublic;
+use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::{RekeyOutcome, Side, Version};
 use citadel_crypt::suite::Suite;
 use citadel_crypt::{SecrecyMode, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::task::Waker;
 use tokio::sync::watch;
 
@@ -24,10 +29,16 @@ const OUTCOMES: usize = 64;
 pub(super) struct About {
     pub(super) instance: Instance,
     pub(super) side: Side,
+    pub(super) own: PeerId,
     pub(super) peer: IdentityPublic,
     pub(super) suite: Suite,
     pub(super) mode: SecrecyMode,
     pub(super) app_protocol: Option<AppProtocol>,
+    pub(super) grant: Grant,
+    /// Proves that an end holds this session.
+    pub(super) resumption: Arc<ResumptionKey>,
+    /// How this end opened the session, if it may resume it; it asks for nothing.
+    pub(super) client: Option<Box<ClientConfig>>,
 }
 
 /// A session as its task and handles see it.
@@ -35,6 +46,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) about: About,
     core: Mutex<Core>,
+    handover: Mutex<Handover>,
     pub(super) versions: watch::Sender<Version>,
     /// Rises with every channel that the peer opened.
     pub(super) incoming: watch::Sender<u64>,
@@ -43,12 +55,17 @@ pub(super) struct Shared {
     pub(super) status: watch::Sender<Status>,
 }
 
-/// How far the end of the session is.
-#[derive(Clone, Debug)]
-pub(super) enum Status {
-    Open,
-    Closing(CloseReason),
-    Closed(CloseReport),
+/// Where a proven path waits for the task, and the task for a path.
+#[derive(Default)]
+struct Handover {
+    offered: Option<NewPath>,
+    task: Option<Waker>,
+}
+
+/// A stream at whose other end the peer has proven that it holds the session.
+pub(super) struct NewPath {
+    pub(super) path: PathId,
+    pub(super) io: BoxedIo,
 }
 
 /// The part behind the lock.
@@ -57,6 +74,10 @@ pub(super) struct Core {
     pub(super) outcomes: VecDeque<RekeyOutcome>,
     waiting: HashMap<ChannelId, Waiting>,
     task: Option<Waker>,
+    /// The path that carries the session, or did last.
+    path: PathId,
+    /// Highest path that a resumption was accepted for.
+    reserved: PathId,
 }
 
 /// Who waits on a channel; each half has one handle, so at most one of each.
@@ -127,11 +148,16 @@ impl Core {
                 Output::Round(event) => {
                     log::debug!(target: "citadel::rekey", "session {}: {event:?}", self.machine.instance());
                 }
-                Output::Detached { .. } | Output::Attached { .. } => {
-                    log::debug!(target: "citadel::session", "session {}: {output:?}", self.machine.instance());
+                Output::Detached { loss, .. } => {
+                    log::debug!(target: "citadel::session", "session {}: path {} is lost: {loss}", self.machine.instance(), self.path);
+                    effects.change.carrier = Some(Carrier { path: self.path, lost: Some(loss) });
                 }
-                Output::Closing(reason) => effects.status = Some(Status::Closing(reason)),
-                Output::Closed(report) => effects.status = Some(Status::Closed(report)),
+                Output::Attached { path } => {
+                    self.path = path;
+                    effects.change.carrier = Some(Carrier { path, lost: None });
+                }
+                Output::Closing(reason) => effects.change.end = Some(End::Closing(reason)),
+                Output::Closed(report) => effects.change.end = Some(End::Closed(report)),
             }
         }
         effects
@@ -161,7 +187,7 @@ struct Effects {
     version: Option<Version>,
     incoming: bool,
     slot: bool,
-    status: Option<Status>,
+    change: Change,
 }
 
 /// Whether an operation gives the task something to do.
@@ -173,15 +199,16 @@ pub(super) enum Wake {
 
 impl Shared {
     pub(super) fn new(machine: SessionMachine, about: About, clock: Clock) -> Self {
-        let core = Core { machine, outcomes: VecDeque::new(), waiting: HashMap::new(), task: None };
+        let core = Core { machine, outcomes: VecDeque::new(), waiting: HashMap::new(), task: None, path: PathId::FIRST, reserved: PathId::FIRST };
         Self {
             clock,
             about,
             core: Mutex::new(core),
+            handover: Mutex::default(),
             versions: watch::Sender::new(Version(0)),
             incoming: watch::Sender::new(0),
             slots: watch::Sender::new(0),
-            status: watch::Sender::new(Status::Open),
+            status: watch::Sender::new(Status::default()),
         }
     }
 
@@ -205,7 +232,7 @@ impl Shared {
 
     /// Publishes in an order that no two threads can turn round: versions rise, states of the end go forward.
     fn publish(&self, effects: Effects) {
-        let Effects { wakers, version, incoming, slot, status } = effects;
+        let Effects { wakers, version, incoming, slot, change } = effects;
         if let Some(version) = version {
             self.versions.send_if_modified(|latest| {
                 let is_newer = version > *latest;
@@ -219,18 +246,8 @@ impl Shared {
         if slot {
             self.slots.send_modify(|count| *count += 1);
         }
-        if let Some(next) = status {
-            self.status.send_if_modified(|status| {
-                let goes_on = match (&*status, &next) {
-                    (Status::Closed(_), _) | (_, Status::Open) => false,
-                    (Status::Closing(_), Status::Closing(_)) => false,
-                    (Status::Open, _) | (_, Status::Closed(_)) => true,
-                };
-                if goes_on {
-                    *status = next;
-                }
-                goes_on
-            });
+        if change.is_any() {
+            self.status.send_if_modified(|status| status.advance(change));
         }
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -243,11 +260,53 @@ impl Shared {
         });
     }
 
+    /// Hands a proven path to the task, which drops the one it has. Of two, the higher counts.
+    pub(super) fn hand_over(&self, new: NewPath) {
+        let mut handover = self.handover.lock();
+        if handover.offered.as_ref().is_none_or(|waiting| waiting.path < new.path) {
+            handover.offered = Some(new);
+        }
+        let task = handover.task.take();
+        drop(handover);
+        task.into_iter().for_each(Waker::wake);
+    }
+
+    /// The task's look for another path; the next one wakes it.
+    pub(super) fn take_path(&self, waker: &Waker) -> Option<NewPath> {
+        let mut handover = self.handover.lock();
+        match &mut handover.task {
+            Some(old) => old.clone_from(waker),
+            None => handover.task = Some(waker.clone()),
+        }
+        handover.offered.take()
+    }
+
+    /// Keeps `path` for one resumption: no other gets it or a lower one. Refused once the session takes no path.
+    pub(super) fn reserve_path(&self, path: PathId) -> Result<(), RefusalCode> {
+        self.act(|core, _| {
+            let reserved = match core.machine.accepts_path(path) {
+                Ok(()) if path > core.reserved => {
+                    core.reserved = path;
+                    Ok(())
+                }
+                Ok(()) | Err(PathRefused::Reused) => Err(RefusalCode::RESUME_SUPERSEDED),
+                Err(PathRefused::NotResumable) => Err(RefusalCode::RESUME_UNKNOWN),
+                Err(_) => Err(RefusalCode::RESUME_CLOSING),
+            };
+            (reserved, Wake::Nobody)
+        })
+    }
+
+    /// Whether no higher path than `path` was accepted since it was reserved.
+    pub(super) fn holds_path(&self, path: PathId) -> bool {
+        self.look(|core| core.reserved == path)
+    }
+
     /// Waits for the end.
     pub(super) async fn closed(&self) -> CloseReport {
         let mut status = self.status.subscribe();
         loop {
-            if let Status::Closed(report) = &*status.borrow_and_update() {
+            if let End::Closed(report) = &status.borrow_and_update().end {
                 return report.clone();
             }
             // The sender lives in `self`: it cannot be gone.

@@ -1,17 +1,19 @@
-//! The one task of a session: reads, writes, arms one timer, until the machine says `Closed`.
+//! The one task of a session: reads, writes, arms one timer, until the machine says `Closed`. It has at most one path; when
+//! the machine has lost it, the stream goes and the task waits for another, which resumptions hand over through `Shared`.
 
-use super::shared::{Core, Shared, Wake};
+use super::shared::{Core, NewPath, Shared, Wake};
+use super::transport::BoxedIo;
 use crate::record;
 use crate::session::Input;
 use crate::shutdown::{CloseReason, PathLoss, Stage};
 use bytes::{Buf, BytesMut};
 use citadel_crypt::Timestamp;
 use core::future::Future;
-use core::pin::{Pin, pin};
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -23,9 +25,17 @@ const WRITE_FILL: usize = 64 * 1024;
 /// Rounds of reading and writing before other tasks get their turn.
 const TURNS: usize = 16;
 
-/// Drives one session over `io`. Resolves when the session is over.
-pub(super) struct SessionTask<Io> {
-    io: Io,
+/// What the task has to do, by the machine.
+enum Standing {
+    Attached,
+    Detached,
+    Over,
+}
+
+/// Drives one session. Resolves when the session is over.
+pub(super) struct SessionTask {
+    /// The path; none while the session waits for one.
+    io: Option<BoxedIo>,
     shared: Arc<Shared>,
     /// Bytes that came and are no whole record. An idle session has no buffer.
     read: BytesMut,
@@ -37,10 +47,29 @@ pub(super) struct SessionTask<Io> {
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> SessionTask<Io> {
-    pub(super) fn new(io: Io, shared: Arc<Shared>, cancelled: WaitForCancellationFutureOwned) -> Self {
-        let (read, write) = (BytesMut::new(), BytesMut::new());
+impl SessionTask {
+    pub(super) fn new(io: BoxedIo, shared: Arc<Shared>, cancelled: WaitForCancellationFutureOwned) -> Self {
+        let (read, write, io) = (BytesMut::new(), BytesMut::new(), Some(io));
         Self { io, shared, read, write, is_dirty: false, timer: None, cancelled: Some(Box::pin(cancelled)) }
+    }
+
+    /// Puts `io` in the place of the path before it. What was read and written of that is of no use on another.
+    fn replace_io(&mut self, io: Option<BoxedIo>) {
+        self.io = io;
+        self.read = BytesMut::new();
+        self.write = BytesMut::new();
+        self.is_dirty = false;
+    }
+
+    /// Takes a path that a resumption brought.
+    fn poll_path(&mut self, cx: &Context<'_>) {
+        if let Some(NewPath { path, io }) = self.shared.take_path(cx.waker()) {
+            self.give(Input::PathAttached { path });
+            // The machine refuses a path when it has said its last: then the stream goes as it came.
+            if self.shared.look(|core| core.machine.path() == Some(path)) {
+                self.replace_io(Some(io));
+            }
+        }
     }
 
     fn give(&self, input: Input) {
@@ -55,16 +84,29 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> SessionTask<Io> {
         self.give(Input::PathLost(PathLoss::Io));
     }
 
-    fn is_over(&self) -> bool {
-        self.shared.look(|core| core.machine.stage() == Stage::Closed)
+    fn standing(&self) -> Standing {
+        self.shared.look(|core| match core.machine.stage() {
+            Stage::Closed => Standing::Over,
+            _ if core.machine.path().is_some() => Standing::Attached,
+            _ => Standing::Detached,
+        })
+    }
+
+    /// Without a path there is only the next operation of a handle to wait for, and the timer.
+    fn attend(&self, cx: &Context<'_>) {
+        self.shared.act(|core, _| {
+            core.attend(cx.waker());
+            ((), Wake::Nobody)
+        });
     }
 
     /// Reads what is there. True if anything came.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(io) = &mut self.io else { return false };
         if self.read.capacity() - self.read.len() < record::missing(&self.read).max(1024) {
             self.read.reserve(READ_ROOM - self.read.len().min(READ_ROOM / 2));
         }
-        match poll_read_buf(Pin::new(&mut self.io), cx, &mut self.read) {
+        match poll_read_buf(Pin::new(io), cx, &mut self.read) {
             Poll::Pending => {
                 if self.read.is_empty() {
                     self.read = BytesMut::new();
@@ -97,6 +139,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> SessionTask<Io> {
 
     /// Writes what is sealed, and seals what is next when that is gone. True if anything went.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(io) = &mut self.io else {
+            self.attend(cx);
+            return false;
+        };
         if self.write.is_empty() {
             let write = &mut self.write;
             self.shared.act(|core: &mut Core, now| {
@@ -109,7 +155,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> SessionTask<Io> {
             self.write = BytesMut::new();
             return self.poll_flush(cx);
         }
-        match Pin::new(&mut self.io).poll_write(cx, &self.write) {
+        match Pin::new(io).poll_write(cx, &self.write) {
             Poll::Pending => return false,
             Poll::Ready(Ok(0)) => self.lose(&io::ErrorKind::WriteZero.into()),
             Poll::Ready(Ok(written)) => {
@@ -122,10 +168,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> SessionTask<Io> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.is_dirty {
-            return false;
-        }
-        match Pin::new(&mut self.io).poll_flush(cx) {
+        let Some(io) = self.io.as_mut().filter(|_| self.is_dirty) else { return false };
+        match Pin::new(io).poll_flush(cx) {
             Poll::Pending => return false,
             Poll::Ready(Ok(())) => {
                 self.is_dirty = false;
@@ -167,20 +211,30 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> SessionTask<Io> {
     }
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> Future for SessionTask<Io> {
+impl Future for SessionTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = &mut *self;
         task.poll_cancelled(cx);
+        task.poll_path(cx);
         for _ in 0..TURNS {
             let has_read = task.poll_read(cx);
-            let has_written = !task.is_over() && task.poll_write(cx);
+            if matches!(task.standing(), Standing::Detached) {
+                task.replace_io(None);
+            }
+            let has_written = task.poll_write(cx);
             let has_fired = task.poll_timer(cx);
-            if task.is_over() {
-                // Best effort: what was sealed was flushed or given up; this only says that nothing follows.
-                let _said = pin!(&mut task.io).poll_shutdown(cx);
-                return Poll::Ready(());
+            match task.standing() {
+                Standing::Attached => {}
+                Standing::Detached => task.replace_io(None),
+                Standing::Over => {
+                    if let Some(io) = &mut task.io {
+                        // Best effort: what was sealed was flushed or given up; this only says that nothing follows.
+                        let _said = Pin::new(io).poll_shutdown(cx);
+                    }
+                    return Poll::Ready(());
+                }
             }
             if !has_read && !has_written && !has_fired {
                 return Poll::Pending;
@@ -191,11 +245,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Future for SessionTask<Io> {
     }
 }
 
-impl<Io> Drop for SessionTask<Io> {
+impl Drop for SessionTask {
     /// A task that is dropped before its session's end (with its runtime) ends it: nobody waits for ever.
     fn drop(&mut self) {
         self.shared.act(|core, now| {
-            core.machine.handle(now, Input::PathLost(PathLoss::Ended));
+            core.machine.handle(now, Input::Abandoned(PathLoss::Ended));
             ((), Wake::Nobody)
         });
     }

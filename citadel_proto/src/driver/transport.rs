@@ -1,6 +1,7 @@
 //! What carries sessions: anything that connects and listens for ordered streams of bytes.
 
 use async_trait::async_trait;
+use core::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,6 +13,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A stream of any transport.
 pub type BoxedIo = Box<dyn Duplex>;
+
+/// `io` behind a pointer, or as it is if it stands behind one.
+pub(super) fn boxed<Io: Duplex + 'static>(io: Io) -> BoxedIo {
+    let mut io = Some(io);
+    let any: &mut dyn Any = &mut io;
+    if let Some(boxed) = any.downcast_mut::<Option<BoxedIo>>().and_then(Option::take) {
+        return boxed;
+    }
+    Box::new(io.expect("it is taken only as a `BoxedIo`, and then returned"))
+}
 
 /// A way to reach other nodes and to be reached.
 #[async_trait]

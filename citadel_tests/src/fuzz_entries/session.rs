@@ -74,7 +74,7 @@ fn feed(frames: &[u8]) {
         peer_limits: Limits::default(),
         psk: false,
         grant: Grant::default(),
-        resumption: ResumptionKey::of(&initial),
+        resumption: Arc::new(ResumptionKey::of(&initial)),
         initial,
     };
     let config = SessionConfig::default();

@@ -8,6 +8,7 @@ pub mod measure;
 pub mod memory_managers;
 pub mod memory_pair;
 pub mod rekey_world;
+pub mod resumable;
 pub mod seeded;
 pub mod session_world;
 pub mod sources;

@@ -14,6 +14,8 @@ mod crypt;
 mod pairs;
 #[path = "cancellation/proto.rs"]
 mod proto;
+#[path = "cancellation/resume.rs"]
+mod resume;
 #[path = "cancellation/sdk.rs"]
 mod sdk;
 

@@ -65,8 +65,11 @@ impl Own {
         let mut own = Self::new(&client.common, session);
         if !own.config.resume.is_zero() {
             let (common, psk) = (client.common.clone(), client.psk.clone());
-            own.client =
-                Some(ClientConfig { psk, request: Request::Identity.into(), ..ClientConfig::new(common, client.trust) });
+            own.client = Some(ClientConfig {
+                psk,
+                request: Request::Identity.into(),
+                ..ClientConfig::new(common, client.trust)
+            });
         }
         own
     }

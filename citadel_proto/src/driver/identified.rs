@@ -25,13 +25,7 @@ pub struct Identified {
 }
 
 impl Identified {
-    pub(super) const fn new(
-        hub: Hub,
-        io: BoxedIo,
-        machine: ServerHandshake,
-        asked: Asked,
-        own: Own,
-    ) -> Self {
+    pub(super) const fn new(hub: Hub, io: BoxedIo, machine: ServerHandshake, asked: Asked, own: Own) -> Self {
         Self { hub, io, machine, asked, own }
     }
 

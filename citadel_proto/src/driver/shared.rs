@@ -199,7 +199,14 @@ pub(super) enum Wake {
 
 impl Shared {
     pub(super) fn new(machine: SessionMachine, about: About, clock: Clock) -> Self {
-        let core = Core { machine, outcomes: VecDeque::new(), waiting: HashMap::new(), task: None, path: PathId::FIRST, reserved: PathId::FIRST };
+        let core = Core {
+            machine,
+            outcomes: VecDeque::new(),
+            waiting: HashMap::new(),
+            task: None,
+            path: PathId::FIRST,
+            reserved: PathId::FIRST,
+        };
         Self {
             clock,
             about,

@@ -1,6 +1,9 @@
-//! The plan of one session against the table of SHUTDOWN.md, written here again: every reason, every stage, every way out.
+//! The plans against the tables of SHUTDOWN.md, written here again: every reason, every stage, every way out; then nodes.
 
 #![expect(clippy::panic, reason = "a harness of tests fails by panicking")]
+
+#[path = "shutdown_plan/nodes.rs"]
+mod nodes;
 
 use citadel_crypt::Timestamp;
 use citadel_proto::shutdown::{Facts, Input, Output, SessionPlan, ShutdownConfig, Stage, Summary};

@@ -1,4 +1,4 @@
-//! How a session ends: one pure plan, driven by facts and deadlines, never by sleeps.
+//! How a session ends, and a node with all of its sessions: pure plans, driven by facts and deadlines, never by sleeps.
 //!
 //! ```text
 //! Running ─▶ Refusing ─▶ Flushing ─▶ HaltingRekey ─▶ Announcing ─▶ AwaitingPeer ─▶ Releasing ─▶ Closed
@@ -10,10 +10,17 @@
 //! Invariants: stages only go forward; the reason is fixed once; every stage that waits has a deadline; `Closed` is the
 //! last output and comes exactly once. The table is `docs/protocol/shutdown.md`, and [`Course::of`] is its second half.
 
+mod members;
+mod node;
 mod plan;
 mod reason;
 mod report;
+pub mod routes;
 
+pub use node::{
+    ClientNodePlan, Member, NodeInput, NodeOutput, NodeReport, NodeShutdownConfig, NodeStage, ServerNodePlan,
+};
 pub use plan::{Announce, Course, Facts, Input, Output, SessionPlan, ShutdownConfig, Stage, Summary};
 pub use reason::{CloseReason, Fault, PathLoss};
 pub use report::{CloseReport, Unconfirmed};
+pub use routes::{Route, Routes};

@@ -10,8 +10,12 @@
 
 mod config;
 mod endpoint;
+mod kernel;
+mod node;
+pub mod prefabs;
 pub mod prelude;
 mod report;
+mod server_connection;
 
 pub use citadel_crypt::SecrecyMode;
 pub use citadel_crypt::addr::{NodeAddr, PeerId};
@@ -31,4 +35,10 @@ pub use citadel_proto::{
 };
 pub use config::EndpointConfig;
 pub use endpoint::Endpoint;
-pub use report::EndpointReport;
+pub use kernel::{Connection, HandlerEnd, HandlerError, HandlerLost, KernelResult, NetKernel};
+pub use node::{Node, NodeBuilder, NodeError, NodeRemote, SessionEnd, Transport, Who};
+pub use report::{EndpointReport, NodeReport};
+pub use server_connection::{Reconnect, ServerConnection};
+
+/// What implementing [`NetKernel`] takes: put it above the `impl`.
+pub use async_trait::async_trait;

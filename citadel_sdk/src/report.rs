@@ -1,4 +1,4 @@
-//! What became of an endpoint's sessions.
+//! What became of the sessions of an endpoint or a node.
 
 use citadel_proto::CloseReport;
 use core::fmt;
@@ -21,16 +21,46 @@ impl EndpointReport {
 
 impl fmt::Display for EndpointReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let clean = self.sessions.iter().filter(|session| session.clean).count();
-        match (self.sessions.len(), self.is_clean()) {
-            (0, _) => write!(f, "closed, no session was open"),
-            (1, true) => write!(f, "closed, 1 session, clean"),
-            (count, true) => write!(f, "closed, {count} sessions, all clean"),
-            (count, false) => {
-                write!(f, "closed, {clean} of {count} sessions clean")?;
-                let unclean = self.sessions.iter().filter(|session| !session.clean);
-                unclean.into_iter().try_for_each(|session| write!(f, "; {session}"))
-            }
+        write_sessions(f, &self.sessions)
+    }
+}
+
+fn write_sessions(f: &mut fmt::Formatter<'_>, sessions: &[CloseReport]) -> fmt::Result {
+    let clean = sessions.iter().filter(|session| session.clean).count();
+    match sessions.len() {
+        0 => write!(f, "closed, no session was open"),
+        1 if clean == 1 => write!(f, "closed, 1 session, clean"),
+        count if clean == count => write!(f, "closed, {count} sessions, all clean"),
+        count => {
+            write!(f, "closed, {clean} of {count} sessions clean")?;
+            let unclean = sessions.iter().filter(|session| !session.clean);
+            unclean.into_iter().try_for_each(|session| write!(f, "; {session}"))
         }
+    }
+}
+
+/// What became of a node's sessions. Prints as one line.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct NodeReport {
+    /// Of a server, the sessions that were open when it began to end; of a client also those before, the last 64. In the
+    /// order in which they ended.
+    pub sessions: Vec<CloseReport>,
+    /// How many sessions ended before and are not among these.
+    pub earlier: u64,
+}
+
+impl NodeReport {
+    /// Whether every session in the report closed cleanly: all that this end sent was received, and the other end said
+    /// goodbye.
+    pub fn is_clean(&self) -> bool {
+        self.sessions.iter().all(|session| session.clean)
+    }
+}
+
+impl fmt::Display for NodeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_sessions(f, &self.sessions)?;
+        if self.earlier > 0 { write!(f, "; {} ended before", self.earlier) } else { Ok(()) }
     }
 }

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 
 #[path = "cancellation/crypt.rs"]
 mod crypt;
+#[path = "cancellation/nodes.rs"]
+mod nodes;
 #[path = "cancellation/pairs.rs"]
 mod pairs;
 #[path = "cancellation/proto.rs"]

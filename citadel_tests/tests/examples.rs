@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// Where the examples are, after they were built as they stand now; of the whole workspace, because one package by
@@ -36,6 +36,7 @@ fn run(name: &str, arguments: &[&str]) -> Output {
 /// A server process that ends with the test, and the address that it printed.
 struct Server {
     process: Child,
+    output: BufReader<ChildStdout>,
     address: String,
 }
 
@@ -43,8 +44,20 @@ impl Server {
     fn start(name: &str, arguments: &[&str]) -> Self {
         let mut process = example(name, arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut address = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Self { process, address: address.trim().to_owned() }
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut address).unwrap();
+        Self { process, output, address: address.trim().to_owned() }
+    }
+
+    /// Presses Ctrl-C; what it prints until it ends, which must be in order.
+    #[track_caller]
+    fn interrupt(&mut self) -> String {
+        let kill = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        assert!(self.process.wait().unwrap().success(), "{rest}");
+        rest
     }
 
     fn port(&self) -> &str {
@@ -54,7 +67,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.process.kill().unwrap();
+        // One that has ended already is fine.
+        let _ended = self.process.kill();
         self.process.wait().unwrap();
     }
 }
@@ -82,6 +96,18 @@ fn the_echo_client_gets_its_message_back_while_the_keys_move() {
     let lines: Vec<_> = out.lines().collect();
     assert!(lines[0].starts_with("Some(b\"hello\") while moving to version "), "{out}");
     assert_eq!(lines[1], "closed, 1 session, clean");
+}
+
+#[test]
+fn the_kernel_client_gets_its_message_back_and_the_kernel_server_ends_in_order_on_ctrl_c() {
+    let mut server = Server::start("kernel_echo_server", &[]);
+    for _ in 0..2 {
+        let client = run("kernel_echo_client", &[&server.address]);
+        let (out, error) = (text(&client.stdout), text(&client.stderr));
+        assert!(client.status.success(), "{out}{error}");
+        assert_eq!(out, "Some(b\"hello\")\nclosed, 1 session, clean\n");
+    }
+    assert_eq!(server.interrupt(), "closed, no session was open; 2 ended before\n");
 }
 
 #[test]

@@ -27,9 +27,20 @@ pub struct Channel {
 
 impl Channel {
     pub(super) fn new(lease: &Arc<Lease>, id: ChannelId, name: Bytes) -> Self {
-        let send = SendHalf { lease: Arc::clone(lease), id, slot: None };
-        let recv = RecvHalf { lease: Arc::clone(lease), id, is_over: false };
+        let on_drop = OnDrop::GiveUp;
+        let send = SendHalf { lease: Arc::clone(lease), id, slot: None, on_drop };
+        let recv = RecvHalf { lease: Arc::clone(lease), id, is_over: false, on_drop };
         Self { send, recv, name }
+    }
+
+    /// Changes what dropping means: an unfinished half stays as it is until the session ends, so that a session that is
+    /// closed in order delivers and finishes it. For whoever closes the session right after its handles are gone, as
+    /// a node does after a handler.
+    #[must_use]
+    pub const fn left_to_session(mut self) -> Self {
+        self.send.on_drop = OnDrop::LeaveToSession;
+        self.recv.on_drop = OnDrop::LeaveToSession;
+        self
     }
 
     /// Its id, the same on both ends.
@@ -102,6 +113,15 @@ impl Channel {
     }
 }
 
+/// What the drop of a half that is not at its end does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum OnDrop {
+    /// The peer is told that nothing follows, or that nobody reads.
+    GiveUp,
+    /// Nothing: the end of the session says what becomes of it.
+    LeaveToSession,
+}
+
 /// The sending half of a channel.
 ///
 /// Dropped before [`finish`](Self::finish), the half is reset: what is not on its way is not sent, and the peer's
@@ -111,6 +131,7 @@ pub struct SendHalf {
     id: ChannelId,
     /// A message taken by the `Sink` and not accepted yet.
     slot: Option<Bytes>,
+    on_drop: OnDrop,
 }
 
 impl SendHalf {
@@ -238,10 +259,12 @@ fn poll_consumed(core: &mut Core, id: ChannelId, cx: &Context<'_>) -> Poll<Resul
 
 impl Drop for SendHalf {
     fn drop(&mut self) {
-        let id = self.id;
+        let (id, on_drop) = (self.id, self.on_drop);
         self.lease.shared.act(|core, _| {
             core.forget(id, WaitFor::Room);
-            core.machine.drop_sender(id);
+            if on_drop == OnDrop::GiveUp {
+                core.machine.drop_sender(id);
+            }
             ((), Wake::Task)
         });
     }
@@ -261,6 +284,7 @@ pub struct RecvHalf {
     id: ChannelId,
     /// The `Stream` gave its last item.
     is_over: bool,
+    on_drop: OnDrop,
 }
 
 impl RecvHalf {
@@ -338,10 +362,12 @@ fn take(core: &mut Core, now: Timestamp, id: ChannelId) -> (Option<TakeResult>, 
 
 impl Drop for RecvHalf {
     fn drop(&mut self) {
-        let id = self.id;
+        let (id, on_drop) = (self.id, self.on_drop);
         self.lease.shared.act(|core, _| {
             core.forget(id, WaitFor::Message);
-            core.machine.drop_receiver(id, 0);
+            if on_drop == OnDrop::GiveUp {
+                core.machine.drop_receiver(id, 0);
+            }
             ((), Wake::Task)
         });
     }

@@ -4,6 +4,7 @@ use super::channel::Channel;
 use super::shared::{Lease, Shared, Wake};
 use super::status::{End, SessionEvents};
 use crate::errors::{OpenError, RekeyError};
+use crate::frames::ChannelId;
 use crate::session::SessionStats;
 use crate::shutdown::{CloseReason, CloseReport, Stage};
 use bytes::Bytes;
@@ -109,6 +110,26 @@ impl Session {
             let channel = core.machine.take_channel_zero();
             (channel.map(|id| Channel::new(&self.lease, id, Bytes::new())), Wake::Nobody)
         })
+    }
+
+    /// Finishes the own half of the channel `id` as [`SendHalf::finish`](super::SendHalf::finish) does, if it is not at an
+    /// end. For a channel that was [left to the session](Channel::left_to_session).
+    pub fn finish_channel(&self, id: ChannelId) {
+        self.shared().act(|core, _| {
+            // Stopped by the peer's reader: it is at its end.
+            let _stopped = core.machine.finish(id);
+            ((), Wake::Task)
+        });
+    }
+
+    /// Gives up the channel `id` as the drop of its handles does: a half that was not finished is reset, a reader that is not
+    /// at the end says `Stop`. For a channel that was [left to the session](Channel::left_to_session).
+    pub fn drop_channel(&self, id: ChannelId) {
+        self.shared().act(|core, _| {
+            core.machine.drop_sender(id);
+            core.machine.drop_receiver(id, 0);
+            ((), Wake::Task)
+        });
     }
 
     /// Opens a channel without a name; waits while the peer takes no further one.

@@ -1,0 +1,230 @@
+//! Builds and starts nodes.
+
+use super::driver::{self, Node};
+use super::error::NodeError;
+use super::remote::{Inner, NodeRemote};
+use crate::EndpointConfig;
+use crate::kernel::NetKernel;
+use crate::report::NodeReport;
+use citadel_crypt::SecrecyMode;
+use citadel_crypt::handshake::{AppProtocol, Limits, Psk, ServerConfig};
+use citadel_crypt::identity::Identity;
+use citadel_crypt::suite::{SecurityLevel, Suite};
+use citadel_proto::RekeyPolicy;
+use citadel_proto::driver::{
+    Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Listener, Tcp, Transport as _,
+};
+use core::fmt;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+
+/// Where a node listens.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Transport<'a> {
+    /// TCP at `HOST:PORT`; port 0 takes a free one.
+    Tcp(&'a str),
+}
+
+enum Listen {
+    Tcp(String),
+    On(Box<dyn Listener>),
+}
+
+/// Builds a node: a kernel, an identity, and whatever differs from the defaults.
+///
+/// A node that [listens](Self::listen) is a server, one that does not is a client.
+#[must_use = "a node starts with `start`"]
+pub struct NodeBuilder<K> {
+    kernel: K,
+    identity: Option<Arc<Identity>>,
+    config: EndpointConfig,
+    listen: Vec<Listen>,
+    shutdown_deadline: Duration,
+}
+
+impl<K: NetKernel> NodeBuilder<K> {
+    /// A node that will run `kernel`.
+    pub fn new(kernel: K) -> Self {
+        Self {
+            kernel,
+            identity: None,
+            config: EndpointConfig::default(),
+            listen: Vec::new(),
+            shutdown_deadline: Duration::from_secs(10),
+        }
+    }
+
+    /// Who the node is. Every node needs one: [`Identity::load_or_create`] keeps it in a file, [`Identity::generate`] is
+    /// for those that nobody needs to recognise again.
+    pub fn identity(mut self, identity: impl Into<Arc<Identity>>) -> Self {
+        self.identity = Some(identity.into());
+        self
+    }
+
+    /// Listens there as well; a node may listen at several places at once.
+    pub fn listen(mut self, at: Transport<'_>) -> Self {
+        let Transport::Tcp(address) = at;
+        self.listen.push(Listen::Tcp(address.to_owned()));
+        self
+    }
+
+    /// Listens with a transport of one's own as well.
+    pub fn listen_on(mut self, listener: impl Listener) -> Self {
+        self.listen.push(Listen::On(Box::new(listener)));
+        self
+    }
+
+    /// What the other end of a session may send before this one takes it.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// Most memory, in bytes, that the messages of one session may take here, both directions together: half of it is what
+    /// the other end may send before a reader takes it, half is shared by the channels that send. The longest message is
+    /// cut to fit.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        let limits = &mut self.config.limits;
+        let (receive, send) = (bytes / 2, bytes - bytes / 2);
+        limits.session_credit = receive;
+        limits.channel_credit = limits.channel_credit.min(receive);
+        limits.max_message = limits.max_message.min(receive);
+        // Channel 0 and those that either end opens.
+        let channels = 2 * u64::from(limits.max_channels) + 1;
+        self.config.session.send_buffer = send / channels;
+        self
+    }
+
+    /// When keys are renewed without anyone asking.
+    pub const fn rekey_policy(mut self, policy: RekeyPolicy) -> Self {
+        self.config.session.rekey = policy;
+        self
+    }
+
+    /// The least secrecy wanted; a session is `Perfect` when either end asks for it.
+    pub const fn secrecy(mut self, mode: SecrecyMode) -> Self {
+        self.config.secrecy = mode;
+        self
+    }
+
+    /// What suites must satisfy.
+    pub const fn security(mut self, level: SecurityLevel) -> Self {
+        self.config.security = level;
+        self
+    }
+
+    /// Suites offered and accepted, best first, instead of those of the security level.
+    pub fn suites(mut self, suites: impl Into<Vec<Suite>>) -> Self {
+        self.config.suites = Some(suites.into());
+        self
+    }
+
+    /// Application protocols, best first, as in ALPN.
+    pub fn app_protocols(mut self, protocols: impl Into<Vec<AppProtocol>>) -> Self {
+        self.config.app_protocols = protocols.into();
+        self
+    }
+
+    /// The pre-shared key that this node connects with, and never without.
+    pub fn psk(mut self, psk: impl Into<Arc<Psk>>) -> Self {
+        self.config.psk = Some(psk.into());
+        self
+    }
+
+    /// Pre-shared keys that others may connect with: during a rotation the old one and the new one.
+    pub fn accepted_psks(mut self, psks: impl Into<Arc<[Psk]>>) -> Self {
+        self.config.accepted_psks = psks.into();
+        self
+    }
+
+    /// Lets in only those who connect with a pre-shared key.
+    pub const fn require_psk(mut self, is_required: bool) -> Self {
+        self.config.require_psk = is_required;
+        self
+    }
+
+    /// Handshakes at a time.
+    pub const fn handshake_caps(mut self, caps: HandshakeCaps) -> Self {
+        self.config.handshake_caps = caps;
+        self
+    }
+
+    /// Longest time from the beginning of the node's end to its report. 10 s: more than the stages of a session take.
+    pub const fn shutdown_deadline(mut self, deadline: Duration) -> Self {
+        self.shutdown_deadline = deadline;
+        self
+    }
+
+    /// Everything that sessions and handshakes can be told; replaces what the methods above set so far.
+    pub fn config(mut self, config: EndpointConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Starts the node: listens, runs [`NetKernel::on_start`], then accepts. The node runs in tasks of the runtime that this is
+    /// called in.
+    ///
+    /// # Errors
+    /// [`NodeError`]: no identity, a configuration that no handshake can run with, an address that cannot be listened on, or
+    /// what `on_start` returned.
+    ///
+    /// # Cancel safety
+    /// Dropping the future starts nothing.
+    pub async fn start(self) -> Result<Node<K>, NodeError> {
+        let Self { kernel, identity, config, listen, shutdown_deadline } = self;
+        let identity = identity.ok_or(NodeError::NoIdentity)?;
+        let server = config.server(&identity).map_err(|error| NodeError::Config(error.into()))?;
+        let hub = Hub::new();
+        let acceptors = listen_all(&hub, &config, Arc::new(server), listen).await?;
+        let listens = acceptors.iter().map(Acceptor::local_addr).collect();
+        let inner = Arc::new(Inner::new(identity, config, hub, listens, shutdown_deadline));
+        let remote = NodeRemote { inner };
+        if let Err(source) = kernel.on_start(&remote).await {
+            return Err(NodeError::Kernel { source, report: NodeReport::default() });
+        }
+        Ok(driver::spawn(kernel, remote, acceptors))
+    }
+}
+
+/// Opens the listeners in order.
+async fn listen_all(
+    hub: &Hub,
+    config: &EndpointConfig,
+    server: Arc<ServerConfig>,
+    listen: Vec<Listen>,
+) -> Result<Vec<Acceptor>, NodeError> {
+    let admission = Admission::new(config.handshake_caps);
+    let mut acceptors = Vec::with_capacity(listen.len());
+    for place in listen {
+        let (address, listener) = match place {
+            Listen::Tcp(address) => {
+                let listener = Tcp.listen(&address).await;
+                (address, listener)
+            }
+            Listen::On(listener) => ("its own listener".to_owned(), Ok(listener)),
+        };
+        let failed = |source: io::Error| NodeError::Listen { address, source };
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(error) => return Err(failed(error)),
+        };
+        let session = config.session.clone();
+        let acceptor = Acceptor::new(hub.clone(), listener, Arc::clone(&server), session, admission.clone());
+        acceptors.push(acceptor.map_err(failed)?);
+    }
+    Ok(acceptors)
+}
+
+impl<K> fmt::Debug for NodeBuilder<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl From<EstablishError> for NodeError {
+    fn from(error: EstablishError) -> Self {
+        Self::Config(error)
+    }
+}

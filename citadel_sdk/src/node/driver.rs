@@ -1,0 +1,262 @@
+//! The tasks of a node: the main one, the accept loops, one for each session that arrives.
+
+use super::error::NodeError;
+use super::remote::{Inner, Listed, NodeRemote};
+use crate::kernel::{KernelResult, NetKernel};
+use crate::report::NodeReport;
+use citadel_proto::driver::{Acceptor, EstablishError, Incoming, Session};
+use citadel_proto::{CloseReason, CloseReport};
+use core::fmt;
+use core::ops::Deref;
+use core::time::Duration;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Time that callbacks have to notice that they are cut short. 1 s: they are dropped at their next await.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// A running node. Awaited, it gives the kernel back and a report of the sessions, once the kernel's own work is done or
+/// [`shutdown`](Self::shutdown) was asked for, and every session is closed in order.
+///
+/// It has the methods of [`NodeRemote`]. Dropping it, or the future that it turns into, aborts the node: callbacks are
+/// dropped at their next await, sessions close `Aborted`, nothing is waited for.
+#[must_use = "a node that is dropped is aborted; await it"]
+pub struct Node<K> {
+    remote: NodeRemote,
+    main: JoinHandle<Option<Result<(K, NodeReport), NodeError>>>,
+    guard: AbortOnDrop,
+}
+
+impl<K: NetKernel> Node<K> {
+    /// A handle for callbacks and other tasks, which does not keep the node alive.
+    pub fn remote(&self) -> NodeRemote {
+        self.remote.clone()
+    }
+
+    /// Ends the node in order and waits: nothing new is accepted, every session closes with `GoingAway`, what was sent on
+    /// either end is delivered, handlers end, listeners close. Bounded by the node's shutdown deadline.
+    ///
+    /// # Errors
+    /// As awaiting the node.
+    ///
+    /// # Cancel safety
+    /// Dropping the future aborts the node, as dropping the node does.
+    pub async fn shutdown(self) -> Result<(K, NodeReport), NodeError> {
+        self.remote.begin_shutdown();
+        self.await
+    }
+}
+
+impl<K> Deref for Node<K> {
+    type Target = NodeRemote;
+
+    fn deref(&self) -> &NodeRemote {
+        &self.remote
+    }
+}
+
+impl<K> fmt::Debug for Node<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("remote", &self.remote).finish_non_exhaustive()
+    }
+}
+
+impl<K: NetKernel> IntoFuture for Node<K> {
+    type Output = Result<(K, NodeReport), NodeError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { main, guard, .. } = self;
+        async move {
+            let ended = main.await;
+            drop(guard);
+            // A main task that panicked is a bug of this file; cancelled, it was by its runtime.
+            ended.ok().flatten().unwrap_or(Err(NodeError::Aborted))
+        }
+        .boxed()
+    }
+}
+
+/// Aborts the node: without effect on one that has ended.
+struct AbortOnDrop {
+    inner: Arc<Inner>,
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.inner.abort();
+    }
+}
+
+/// Starts the tasks of a node.
+pub(super) fn spawn<K: NetKernel>(kernel: K, remote: NodeRemote, acceptors: Vec<Acceptor>) -> Node<K> {
+    let guard = AbortOnDrop { inner: Arc::clone(&remote.inner) };
+    let work = Main { kernel: Arc::new(kernel), inner: Arc::clone(&remote.inner), acceptors };
+    let aborted = remote.inner.aborted.clone();
+    let main = TaskTracker::new().spawn(work.run(aborted));
+    Node { remote, main, guard }
+}
+
+/// What the main task owns.
+struct Main<K> {
+    kernel: Arc<K>,
+    inner: Arc<Inner>,
+    acceptors: Vec<Acceptor>,
+}
+
+/// How a callback's task ended; none if it was cut short.
+type Joined = Result<Option<KernelResult>, JoinError>;
+
+impl<K: NetKernel> Main<K> {
+    /// None if the node was dropped.
+    async fn run(self, dropped: CancellationToken) -> Option<Result<(K, NodeReport), NodeError>> {
+        let Self { kernel, inner, acceptors } = self;
+        let acceptors: Vec<_> = acceptors.into_iter().map(Arc::new).collect();
+        for acceptor in &acceptors {
+            let accepting = accept(Arc::clone(&kernel), Arc::clone(&inner), Arc::clone(acceptor));
+            inner.tasks.spawn(accepting);
+        }
+        let mut work = {
+            let (kernel, remote) = (Arc::clone(&kernel), NodeRemote { inner: Arc::clone(&inner) });
+            inner.callback(async move { kernel.run(remote).await })
+        };
+        let first = tokio::select! {
+            biased;
+            () = dropped.cancelled() => return None,
+            ended = &mut work => Some(ended),
+            () = inner.stopping.cancelled() => None,
+        };
+        inner.stopping.cancel();
+        let closed = join_all(&inner).await;
+        let report = |closed| {
+            let (sessions, earlier) = inner.history.take(closed);
+            NodeReport { sessions, earlier }
+        };
+        if !inner.tasks.is_empty() {
+            return Some(Err(NodeError::Stuck { tasks: inner.tasks.len(), report: report(closed) }));
+        }
+        let ran = match first {
+            Some(ended) => ended,
+            None => work.await,
+        };
+        let stopped = {
+            let kernel = Arc::clone(&kernel);
+            let on_stop = inner.stopped_callback(async move { kernel.on_stop().await });
+            on_stop.await
+        };
+        drop(acceptors);
+        let report = report(closed);
+        match failure(ran).or(failure(stopped)) {
+            Some(Failure::Error(source)) => Some(Err(NodeError::Kernel { source, report })),
+            Some(Failure::Panic) => Some(Err(NodeError::Panicked { report })),
+            None => {
+                // Every task that held it has ended.
+                let kernel = Arc::into_inner(kernel);
+                Some(kernel.map(|kernel| (kernel, report)).ok_or(NodeError::Aborted))
+            }
+        }
+    }
+}
+
+/// Closes the sessions and joins every task, within the deadline; after it, callbacks are cut short.
+async fn join_all(inner: &Inner) -> Vec<CloseReport> {
+    let orderly = async {
+        let closed = inner.hub.close(CloseReason::GoingAway).await;
+        inner.tasks.close();
+        inner.tasks.wait().await;
+        closed
+    };
+    match timeout(inner.deadline, orderly).await {
+        Ok(closed) => closed,
+        Err(_) => {
+            log::warn!(target: "citadel::node", "{} tasks left at the deadline", inner.tasks.len());
+            inner.abort();
+            inner.tasks.close();
+            let _ended = timeout(LAST_CALL, inner.tasks.wait()).await;
+            Vec::new()
+        }
+    }
+}
+
+enum Failure {
+    Error(crate::prelude::BoxError),
+    Panic,
+}
+
+fn failure(joined: Joined) -> Option<Failure> {
+    match joined {
+        Ok(Some(Err(error))) => Some(Failure::Error(error)),
+        Err(error) if error.is_panic() => Some(Failure::Panic),
+        _ => None,
+    }
+}
+
+impl Inner {
+    /// A callback in a task of its own.
+    fn callback(
+        &self,
+        callback: impl Future<Output = KernelResult> + Send + 'static,
+    ) -> JoinHandle<Option<KernelResult>> {
+        self.tasks.spawn(self.aborted.clone().run_until_cancelled_owned(callback))
+    }
+
+    /// The last callback, after all others have ended, with a deadline of its own.
+    async fn stopped_callback(
+        &self,
+        callback: impl Future<Output = KernelResult> + Send + 'static,
+    ) -> Joined {
+        let mut task = self.callback(callback);
+        match timeout(self.deadline, &mut task).await {
+            Ok(joined) => joined,
+            Err(_) => {
+                task.abort();
+                task.await
+            }
+        }
+    }
+
+    fn abort(&self) {
+        self.stopping.cancel();
+        self.aborted.cancel();
+        self.hub.abort();
+    }
+}
+
+/// Takes whoever dials, until the hub closes.
+async fn accept<K: NetKernel>(kernel: Arc<K>, inner: Arc<Inner>, acceptor: Arc<Acceptor>) {
+    while let Some(incoming) = acceptor.accept().await {
+        let (kernel, serving) = (Arc::clone(&kernel), Arc::clone(&inner));
+        inner.tasks.spawn(async move {
+            let from = incoming.remote_addr();
+            // Boxed: what a handshake needs is not kept for the life of the session.
+            match Box::pin(admit(&*kernel, incoming)).await {
+                Ok(Some(session)) => serve(kernel, serving, session).await,
+                Ok(None) => {}
+                Err(error) => log::debug!(target: "citadel::node", "{from}: {error}"),
+            }
+        });
+    }
+}
+
+/// The handshake and the kernel's say; none if that is no.
+async fn admit<K: NetKernel>(kernel: &K, incoming: Incoming) -> Result<Option<Session>, EstablishError> {
+    let identified = incoming.identify().await?;
+    match kernel.on_identified(identified.peer(), identified.request()).await {
+        Ok(()) => identified.accept().await.map(Some),
+        Err(code) => {
+            identified.refuse(code).await;
+            Ok(None)
+        }
+    }
+}
+
+async fn serve<K: NetKernel>(kernel: Arc<K>, inner: Arc<Inner>, session: Session) {
+    let _listed = Listed::new(Arc::clone(&inner), &session);
+    let handled = session.clone();
+    inner.supervise(session, async move { kernel.on_session(handled).await }).await;
+}

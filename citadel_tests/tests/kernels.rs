@@ -1,0 +1,15 @@
+//! Nodes, kernels and prefabs over real TCP: what a handler's end does to its session and to nothing else, how a node
+//! ends, and what it says then.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
+
+#[path = "kernels/common.rs"]
+mod common;
+#[path = "kernels/handlers.rs"]
+mod handlers;
+#[path = "kernels/kinds.rs"]
+mod kinds;
+#[path = "kernels/nodes.rs"]
+mod nodes;
+#[path = "kernels/shutdown.rs"]
+mod shutdown;

@@ -14,10 +14,6 @@ use crate::shutdown::Fault;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
-/// Payloads from this length on stay slices of the record that brought them; shorter ones are copied, so that one short
-/// unread message never holds a whole read buffer.
-const KEEP_SLICE: usize = 32 * 1024;
-
 /// The receiving half of a channel.
 pub(super) struct ReceiveSide {
     /// Everything below was received. The end counts one unit.
@@ -179,7 +175,7 @@ impl ReceiveSide {
             return Ok((units, self.discard(units)));
         }
         match part {
-            Part::Whole => self.push(keep(payload), units, Paid::default()),
+            Part::Whole => self.push(Bytes::copy_from_slice(&payload), units, Paid::default()),
             Part::First { total } => {
                 let body = BytesMut::from(&payload[..]);
                 self.partial =
@@ -448,8 +444,4 @@ fn rest_of(part: Part, mut payload: Bytes, skip: u64) -> Option<(Part, Bytes)> {
     };
     let bytes = usize::try_from(skip.checked_sub(head)?).ok()?;
     (bytes < payload.len()).then(|| (rest, payload.split_off(bytes)))
-}
-
-fn keep(payload: Bytes) -> Bytes {
-    if payload.len() >= KEEP_SLICE { payload } else { Bytes::copy_from_slice(&payload) }
 }

@@ -73,13 +73,16 @@ impl Channels {
     /// Says whether it wrote any.
     pub(crate) fn write_data(&mut self, out: &mut BytesMut, end: usize) -> bool {
         let start = out.len();
-        let after = self.map.range((core::ops::Bound::Excluded(self.cursor), core::ops::Bound::Unbounded));
-        let order: Vec<ChannelId> = after.chain(self.map.range(..=self.cursor)).map(|(id, _)| *id).collect();
-        for id in order {
-            let Some(channel) = self.map.get_mut(&id) else { continue };
-            if channel.opening == Opening::Owed {
+        let mut id = self.cursor;
+        for _ in 0..self.map.len() {
+            let after = (core::ops::Bound::Excluded(id), core::ops::Bound::Unbounded);
+            let next = self.map.range(after).next().or_else(|| self.map.first_key_value());
+            let Some((next, _)) = next else { break };
+            id = *next;
+            let Some(channel) = self.map.get_mut(&id).filter(|channel| channel.opening != Opening::Owed)
+            else {
                 continue;
-            }
+            };
             loop {
                 let space = end.saturating_sub(out.len());
                 let session_left = self.credit.send_limit.saturating_sub(self.credit.sent);

@@ -1,5 +1,6 @@
 //! All sessions and tasks of one endpoint.
 
+use super::buffers::Buffers;
 use super::clock::Clock;
 use super::establish::{self, EstablishError, TrustPolicy};
 use super::identified::Identified;
@@ -35,6 +36,7 @@ pub struct Hub {
 
 struct Inner {
     clock: Clock,
+    buffers: Arc<Buffers>,
     tasks: TaskTracker,
     /// Cancelled by [`Hub::abort`].
     aborted: CancellationToken,
@@ -86,6 +88,7 @@ impl Hub {
     pub fn new() -> Self {
         let inner = Inner {
             clock: Clock::new(),
+            buffers: Arc::default(),
             tasks: TaskTracker::new(),
             aborted: CancellationToken::new(),
             closed: CancellationToken::new(),
@@ -288,7 +291,8 @@ impl Hub {
         let shared = Arc::new(Shared::new(machine, about, clock));
         let session = Session::new(Arc::clone(&shared));
         let registered = Registry::register(&self.inner.registry, &shared, &session);
-        let task = SessionTask::new(io, Arc::clone(&shared), self.inner.aborted.clone().cancelled_owned());
+        let aborted = self.inner.aborted.clone().cancelled_owned();
+        let task = SessionTask::new(io, Arc::clone(&shared), Arc::clone(&self.inner.buffers), aborted);
         if self.is_closed() {
             // Whoever collects the sessions may have seen this one: dropping its task ends it.
             return Err(EstablishError::EndpointClosed);

@@ -9,6 +9,7 @@
 
 mod accept;
 mod admission;
+mod buffers;
 mod channel;
 mod clock;
 mod establish;

@@ -221,6 +221,11 @@ impl Shared {
 
     /// Locks, acts, drains, unlocks, wakes. The only way to the machine.
     pub(super) fn act<R>(&self, act: impl FnOnce(&mut Core, Timestamp) -> (R, Wake)) -> R {
+        self.act_and_tell(act).0
+    }
+
+    /// The same, and says whether it woke a handle.
+    pub(super) fn act_and_tell<R>(&self, act: impl FnOnce(&mut Core, Timestamp) -> (R, Wake)) -> (R, bool) {
         let now = self.clock.now();
         let mut core = self.core.lock();
         let (result, wake) = act(&mut core, now);
@@ -228,8 +233,9 @@ impl Shared {
         let task = if wake == Wake::Task { core.task.take() } else { None };
         drop(core);
         task.into_iter().for_each(Waker::wake);
+        let has_woken = !effects.wakers.is_empty();
         self.publish(effects);
-        result
+        (result, has_woken)
     }
 
     /// The same for what asks only.

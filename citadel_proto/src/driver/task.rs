@@ -1,10 +1,11 @@
 //! The one task of a session: reads, writes, arms one timer, until the machine says `Closed`. It has at most one path; when
 //! the machine has lost it, the stream goes and the task waits for another, which resumptions hand over through `Shared`.
 
-use super::shared::{Core, NewPath, Shared, Wake};
+use super::buffers::{BUFFER_LEN, Buffers};
+use super::shared::{NewPath, Shared, Wake};
 use super::transport::BoxedIo;
 use crate::record;
-use crate::session::Input;
+use crate::session::{Input, SessionMachine};
 use crate::shutdown::{CloseReason, PathLoss, Stage};
 use bytes::{Buf, BytesMut};
 use citadel_crypt::Timestamp;
@@ -18,12 +19,17 @@ use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-/// Room for what one read may bring: two records.
-const READ_ROOM: usize = 2 * record::MAX_RECORD;
 /// Records are sealed until the buffer holds this much: one large record, or a batch of small ones.
-const WRITE_FILL: usize = 64 * 1024;
-/// Rounds of reading and writing before other tasks get their turn.
+const WRITE_FILL: usize = BUFFER_LEN - record::MAX_RECORD;
+/// Turns before other tasks get theirs.
 const TURNS: usize = 16;
+
+/// What the last read brought, not yet told to the machine.
+enum Arrived {
+    Nothing,
+    Bytes,
+    Lost(PathLoss),
+}
 
 /// What the task has to do, by the machine.
 enum Standing {
@@ -32,32 +38,64 @@ enum Standing {
     Over,
 }
 
+/// What the machine said at the end of a step.
+struct Turn {
+    standing: Standing,
+    /// It waits for what was sealed to leave this end.
+    awaits_flush: bool,
+    timeout: Option<Timestamp>,
+    /// A handle was woken.
+    has_woken: bool,
+}
+
 /// Drives one session. Resolves when the session is over.
+///
+/// A turn: read, then one step of the machine under its lock (what came, what is due, what goes next), then write. When a
+/// step woke a handle the task lets it run before the next one: a reader that takes what came gives credit while more is
+/// on its way, and does not find a window's worth at once after its sender has stopped.
 pub(super) struct SessionTask {
     /// The path; none while the session waits for one.
     io: Option<BoxedIo>,
     shared: Arc<Shared>,
-    /// Bytes that came and are no whole record. An idle session has no buffer.
+    buffers: Arc<Buffers>,
+    arrived: Arrived,
+    /// Bytes that came and are no whole record.
     read: BytesMut,
-    /// Sealed and not written. An idle session has no buffer.
+    /// Sealed and not written.
     write: BytesMut,
     /// Something was written since the last flush.
     is_dirty: bool,
+    /// Never later than the machine's deadline; an earlier one costs a look.
     timer: Option<(Timestamp, Pin<Box<Sleep>>)>,
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl SessionTask {
-    pub(super) fn new(io: BoxedIo, shared: Arc<Shared>, cancelled: WaitForCancellationFutureOwned) -> Self {
-        let (read, write, io) = (BytesMut::new(), BytesMut::new(), Some(io));
-        Self { io, shared, read, write, is_dirty: false, timer: None, cancelled: Some(Box::pin(cancelled)) }
+    pub(super) fn new(
+        io: BoxedIo,
+        shared: Arc<Shared>,
+        buffers: Arc<Buffers>,
+        cancelled: WaitForCancellationFutureOwned,
+    ) -> Self {
+        Self {
+            io: Some(io),
+            shared,
+            buffers,
+            arrived: Arrived::Nothing,
+            read: BytesMut::new(),
+            write: BytesMut::new(),
+            is_dirty: false,
+            timer: None,
+            cancelled: Some(Box::pin(cancelled)),
+        }
     }
 
     /// Puts `io` in the place of the path before it. What was read and written of that is of no use on another.
     fn replace_io(&mut self, io: Option<BoxedIo>) {
         self.io = io;
-        self.read = BytesMut::new();
-        self.write = BytesMut::new();
+        self.arrived = Arrived::Nothing;
+        self.buffers.give(core::mem::take(&mut self.read));
+        self.buffers.give(core::mem::take(&mut self.write));
         self.is_dirty = false;
     }
 
@@ -79,134 +117,155 @@ impl SessionTask {
         });
     }
 
-    fn lose(&self, error: &io::Error) {
+    fn lose(&mut self, error: &io::Error) {
         log::debug!(target: "citadel::session", "session {}: {error}", self.shared.about.instance);
-        self.give(Input::PathLost(PathLoss::Io));
+        self.arrived = Arrived::Lost(PathLoss::Io);
     }
 
-    fn standing(&self) -> Standing {
-        self.shared.look(|core| match core.machine.stage() {
-            Stage::Closed => Standing::Over,
-            _ if core.machine.path().is_some() => Standing::Attached,
-            _ => Standing::Detached,
-        })
-    }
-
-    /// Without a path there is only the next operation of a handle to wait for, and the timer.
-    fn attend(&self, cx: &Context<'_>) {
-        self.shared.act(|core, _| {
-            core.attend(cx.waker());
-            ((), Wake::Nobody)
-        });
-    }
-
-    /// Reads what is there. True if anything came.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(io) = &mut self.io else { return false };
+    /// Reads what is there.
+    fn poll_read(&mut self, cx: &mut Context<'_>) {
+        let (Some(io), Arrived::Nothing) = (&mut self.io, &self.arrived) else { return };
+        if self.read.capacity() == 0 {
+            self.read = self.buffers.take();
+        }
         if self.read.capacity() - self.read.len() < record::missing(&self.read).max(1024) {
-            self.read.reserve(READ_ROOM - self.read.len().min(READ_ROOM / 2));
+            self.read.reserve(BUFFER_LEN - self.read.len().min(BUFFER_LEN / 2));
         }
         match poll_read_buf(Pin::new(io), cx, &mut self.read) {
-            Poll::Pending => {
-                if self.read.is_empty() {
-                    self.read = BytesMut::new();
-                }
-                return false;
-            }
-            Poll::Ready(Ok(0)) => self.give(Input::PathLost(PathLoss::Ended)),
-            Poll::Ready(Ok(_)) => self.take_records(),
+            Poll::Pending if self.read.is_empty() => self.buffers.give(core::mem::take(&mut self.read)),
+            Poll::Pending => {}
+            Poll::Ready(Ok(0)) => self.arrived = Arrived::Lost(PathLoss::Ended),
+            Poll::Ready(Ok(_)) => self.arrived = Arrived::Bytes,
             Poll::Ready(Err(error)) => self.lose(&error),
         }
-        true
     }
 
-    fn take_records(&mut self) {
-        let read = &mut self.read;
-        self.shared.act(|core, now| {
-            loop {
-                match record::split(read) {
-                    Ok(Some(raw)) => core.machine.handle(now, Input::Record(raw)),
-                    Ok(None) => break,
-                    Err(_) => {
-                        core.machine.handle(now, Input::PathLost(PathLoss::Malformed));
-                        break;
-                    }
+    /// Tells the machine what came and what is due, and takes what goes next.
+    fn step(&mut self, cx: &Context<'_>, is_due: bool) -> Turn {
+        let Self { shared, buffers, arrived, read, write, .. } = self;
+        let arrived = core::mem::replace(arrived, Arrived::Nothing);
+        let (mut turn, has_woken) = shared.act_and_tell(|core, now| {
+            let machine = &mut core.machine;
+            match arrived {
+                Arrived::Nothing => {}
+                Arrived::Bytes => take_records(machine, now, read),
+                Arrived::Lost(loss) => machine.handle(now, Input::PathLost(loss)),
+            }
+            if is_due {
+                machine.handle(now, Input::Timeout);
+            }
+            if write.is_empty() {
+                if write.capacity() == 0 {
+                    *write = buffers.take();
+                }
+                if !machine.poll_transmit(now, write, WRITE_FILL) {
+                    buffers.give(core::mem::take(write));
                 }
             }
-            ((), Wake::Nobody)
+            let turn = Turn {
+                standing: match machine.stage() {
+                    Stage::Closed => Standing::Over,
+                    _ if machine.path().is_some() => Standing::Attached,
+                    _ => Standing::Detached,
+                },
+                awaits_flush: machine.stage() == Stage::Announcing,
+                timeout: machine.poll_timeout().map(|(at, _)| at),
+                has_woken: false,
+            };
+            core.attend(cx.waker());
+            (turn, Wake::Nobody)
         });
+        turn.has_woken = has_woken;
+        turn
     }
 
-    /// Writes what is sealed, and seals what is next when that is gone. True if anything went.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(io) = &mut self.io else {
-            self.attend(cx);
-            return false;
-        };
-        if self.write.is_empty() {
-            let write = &mut self.write;
-            self.shared.act(|core: &mut Core, now| {
-                core.attend(cx.waker());
-                core.machine.poll_transmit(now, write, WRITE_FILL);
-                ((), Wake::Nobody)
-            });
+    /// Writes what is sealed. True if the machine has to be asked again.
+    fn poll_write(&mut self, cx: &mut Context<'_>, turn: &Turn) -> bool {
+        let Some(io) = &mut self.io else { return false };
+        let may_have_more = self.write.len() >= WRITE_FILL;
+        while !self.write.is_empty() {
+            let failed = match Pin::new(&mut *io).poll_write(cx, &self.write) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(0)) => io::ErrorKind::WriteZero.into(),
+                Poll::Ready(Ok(written)) => {
+                    self.write.advance(written);
+                    self.is_dirty = true;
+                    continue;
+                }
+                Poll::Ready(Err(error)) => error,
+            };
+            self.lose(&failed);
+            return true;
         }
-        if self.write.is_empty() {
-            self.write = BytesMut::new();
-            return self.poll_flush(cx);
+        if may_have_more || !self.is_dirty {
+            return may_have_more;
         }
-        match Pin::new(io).poll_write(cx, &self.write) {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(0)) => self.lose(&io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(written)) => {
-                self.write.advance(written);
-                self.is_dirty = true;
-            }
-            Poll::Ready(Err(error)) => self.lose(&error),
-        }
-        true
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(io) = self.io.as_mut().filter(|_| self.is_dirty) else { return false };
         match Pin::new(io).poll_flush(cx) {
-            Poll::Pending => return false,
+            Poll::Pending => false,
             Poll::Ready(Ok(())) => {
                 self.is_dirty = false;
-                self.give(Input::PathFlushed);
+                if turn.awaits_flush {
+                    self.give(Input::PathFlushed);
+                }
+                turn.awaits_flush
             }
-            Poll::Ready(Err(error)) => self.lose(&error),
+            Poll::Ready(Err(error)) => {
+                self.lose(&error);
+                true
+            }
         }
-        true
     }
 
-    /// Arms the timer for the machine's deadline. True if one had come.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some((at, _)) = self.shared.look(|core| core.machine.poll_timeout()) else {
+    /// Whether the timer has fired.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_due = self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready());
+        if is_due {
+            self.timer = None;
+        }
+        is_due
+    }
+
+    /// Sees to it that the timer fires at `timeout` or before. Deadlines mostly move away, and moving the timer each time
+    /// costs more than a look when it fires. True if it has fired.
+    fn arm(&mut self, timeout: Option<Timestamp>, cx: &mut Context<'_>) -> bool {
+        let Some(at) = timeout else {
             self.timer = None;
             return false;
         };
         let instant = self.shared.clock.instant(at);
         match &mut self.timer {
-            Some((armed, _)) if *armed == at => {}
+            Some((armed, _)) if *armed <= at => return false,
             Some((armed, sleep)) => {
                 *armed = at;
                 sleep.as_mut().reset(instant);
             }
             None => self.timer = Some((at, Box::pin(tokio::time::sleep_until(instant)))),
         }
-        let is_due = self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready());
-        if is_due {
-            self.timer = None;
-            self.give(Input::Timeout);
-        }
-        is_due
+        self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
     }
 
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) {
         if self.cancelled.as_mut().is_some_and(|cancelled| cancelled.as_mut().poll(cx).is_ready()) {
             self.cancelled = None;
             self.shared.close(CloseReason::Aborted);
+        }
+    }
+
+    /// Best effort: what was sealed was flushed or given up; this only says that nothing follows.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) {
+        if let Some(io) = &mut self.io {
+            let _said = Pin::new(io).poll_shutdown(cx);
+        }
+    }
+}
+
+/// Gives the machine every whole record of `read`.
+fn take_records(machine: &mut SessionMachine, now: Timestamp, read: &mut BytesMut) {
+    loop {
+        match record::split(read) {
+            Ok(Some(raw)) => machine.handle(now, Input::Record(raw)),
+            Ok(None) => return,
+            Err(_) => return machine.handle(now, Input::PathLost(PathLoss::Malformed)),
         }
     }
 }
@@ -219,25 +278,25 @@ impl Future for SessionTask {
         task.poll_cancelled(cx);
         task.poll_path(cx);
         for _ in 0..TURNS {
-            let has_read = task.poll_read(cx);
-            if matches!(task.standing(), Standing::Detached) {
-                task.replace_io(None);
-            }
-            let has_written = task.poll_write(cx);
-            let has_fired = task.poll_timer(cx);
-            match task.standing() {
+            task.poll_read(cx);
+            let has_arrived = !matches!(task.arrived, Arrived::Nothing);
+            let is_due = task.poll_due(cx);
+            let turn = task.step(cx, is_due);
+            match turn.standing {
                 Standing::Attached => {}
                 Standing::Detached => task.replace_io(None),
                 Standing::Over => {
-                    if let Some(io) = &mut task.io {
-                        // Best effort: what was sealed was flushed or given up; this only says that nothing follows.
-                        let _said = Pin::new(io).poll_shutdown(cx);
-                    }
+                    task.poll_goodbye(cx);
                     return Poll::Ready(());
                 }
             }
-            if !has_read && !has_written && !has_fired {
+            let has_more = task.poll_write(cx, &turn);
+            let has_fired = task.arm(turn.timeout, cx);
+            if !has_arrived && !has_more && !has_fired {
                 return Poll::Pending;
+            }
+            if turn.has_woken {
+                break;
             }
         }
         cx.waker().wake_by_ref();

@@ -118,15 +118,24 @@ impl SessionMachine {
         if self.plan.stage() >= Stage::Releasing {
             return None;
         }
-        let stage = self.plan.poll_timeout().map(|(at, stage)| (at, TimerReason::Stage(stage)));
+        let mut first = None;
+        let mut consider = |timer: Option<(Timestamp, TimerReason)>| {
+            if let Some(timer) = timer
+                && first.is_none_or(|first| timer < first)
+            {
+                first = Some(timer);
+            }
+        };
+        consider(self.plan.poll_timeout().map(|(at, stage)| (at, TimerReason::Stage(stage))));
         let rekey = self.keys.as_ref().and_then(Keys::poll_timeout);
-        let rekey = rekey.map(|(at, reason)| (at, TimerReason::Rekey(reason)));
-        let ack = self.ack_at.map(|at| (at, TimerReason::Acknowledge));
-        let resume = self.link.until().map(|at| (at, TimerReason::Resume));
-        let life = self.liveness.poll_timeout(self.link.is_attached());
-        let running = self.plan.stage() == Stage::Running;
-        let rounds = self.clock.poll_timeout().map(|timer| timer.filter(|_| running));
-        [stage, rekey, ack, resume].into_iter().chain(rounds).chain(life).flatten().min()
+        consider(rekey.map(|(at, reason)| (at, TimerReason::Rekey(reason))));
+        consider(self.ack_at.map(|at| (at, TimerReason::Acknowledge)));
+        consider(self.link.until().map(|at| (at, TimerReason::Resume)));
+        self.liveness.poll_timeout(self.link.is_attached()).into_iter().for_each(&mut consider);
+        if self.plan.stage() == Stage::Running {
+            self.clock.poll_timeout().into_iter().for_each(&mut consider);
+        }
+        first
     }
 
     fn on_timeout(&mut self) {

@@ -64,7 +64,7 @@ impl Endpoint {
         let admission = Admission::new(inner.config.handshake_caps);
         let acceptor = Acceptor::new(
             inner.hub.clone(),
-            listener,
+            vec![listener],
             Arc::clone(&inner.server),
             inner.config.session.clone(),
             admission,
@@ -109,7 +109,7 @@ impl Endpoint {
 
     /// The address listened on, if any.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.inner.acceptor.as_ref().map(Acceptor::local_addr)
+        self.inner.acceptor.as_ref().and_then(|acceptor| acceptor.local_addrs().first().copied())
     }
 
     /// Handshakes with those who dial this endpoint that are in flight now; never more than the configured caps.

@@ -14,6 +14,8 @@ mod crypt;
 mod nodes;
 #[path = "cancellation/pairs.rs"]
 mod pairs;
+#[path = "cancellation/permits.rs"]
+mod permits;
 #[path = "cancellation/proto.rs"]
 mod proto;
 #[path = "cancellation/resume.rs"]

@@ -13,11 +13,13 @@
 
 mod frames_in;
 mod receive;
+mod reserve;
 mod resync;
 mod send;
 mod transmit;
 
 pub use receive::Taken;
+pub use reserve::Reservation;
 
 use crate::errors::{OpenError, SendError, TrySendError};
 use crate::frames::{ChannelId, FinishedBy};
@@ -245,15 +247,9 @@ impl Channels {
     /// Accepts `body` into the channel's order if there is room.
     pub(crate) fn try_send(&mut self, id: ChannelId, body: Bytes) -> Result<(), TrySendError> {
         let limit = self.peer_limits.max_message;
-        let session_left = self.credit.send_limit.saturating_sub(self.credit.sent + self.credit.promised);
+        let session_left = self.session_left();
         let Some(channel) = self.map.get_mut(&id) else { return Err(SendError::Finished.into()) };
-        match channel.send.end() {
-            send::End::Open => {}
-            send::End::Resetting { code, stopped: true, .. } => {
-                return Err(SendError::Stopped { code }.into());
-            }
-            _ => return Err(SendError::Finished.into()),
-        }
+        channel.send.check_open()?;
         if body.len() as u64 > limit {
             return Err(SendError::TooLong { len: body.len(), limit }.into());
         }

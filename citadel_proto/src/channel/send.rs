@@ -7,6 +7,7 @@
 //! On a new path the half goes back to what was received ([`SendSide::rewind`]); an acknowledgement of more moves it
 //! forward again, so that nothing is sent twice that the peer says it has.
 
+use crate::errors::SendError;
 use crate::frames::{self, ChannelId, FinishedBy, MAX_DATA_HEADER, MESSAGE_UNITS, Part};
 use crate::record::MAX_PAYLOAD;
 use crate::shutdown::Fault;
@@ -121,10 +122,35 @@ impl SendSide {
     /// Whether a message of `len` bytes may be accepted now: there is credit for it here and in the session, and no more
     /// than `buffer` units wait for their acknowledgement.
     pub(super) const fn has_room(&self, len: u64, session_left: u64, buffer: u64) -> bool {
+        let needed = if self.is_comfortable(len) { MESSAGE_UNITS + len } else { 1 };
+        self.has_units(needed, session_left, buffer)
+    }
+
+    /// The same by units.
+    pub(super) const fn has_units(&self, needed: u64, session_left: u64, buffer: u64) -> bool {
         let left = self.limit.saturating_sub(self.next);
         let left = if left < session_left { left } else { session_left };
-        let needed = if self.is_comfortable(len) { MESSAGE_UNITS + len } else { 1 };
         needed <= left && self.next.saturating_sub(self.received) < buffer
+    }
+
+    /// The most credit that a message of at most `len` bytes needs to be accepted.
+    pub(super) const fn most_needed(&self, len: u64) -> u64 {
+        if self.is_comfortable(len) {
+            MESSAGE_UNITS + len
+        } else if self.comfortable == 0 {
+            1
+        } else {
+            self.comfortable
+        }
+    }
+
+    /// Whether messages are still taken.
+    pub(super) const fn check_open(&self) -> Result<(), SendError> {
+        match self.end {
+            End::Open => Ok(()),
+            End::Resetting { code, stopped: true, .. } => Err(SendError::Stopped { code }),
+            _ => Err(SendError::Finished),
+        }
     }
 
     const fn is_comfortable(&self, len: u64) -> bool {

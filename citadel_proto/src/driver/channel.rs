@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// [`SendHalf`] and [`RecvHalf`].
 #[derive(Debug)]
 pub struct Channel {
-    send: SendHalf,
+    pub(super) send: SendHalf,
     recv: RecvHalf,
     name: Bytes,
 }
@@ -127,8 +127,8 @@ enum OnDrop {
 /// Dropped before [`finish`](Self::finish), the half is reset: what is not on its way is not sent, and the peer's
 /// reader gets [`RecvError::Reset`] after what it has. A session that is closing finishes the half by itself.
 pub struct SendHalf {
-    lease: Arc<Lease>,
-    id: ChannelId,
+    pub(super) lease: Arc<Lease>,
+    pub(super) id: ChannelId,
     /// A message taken by the `Sink` and not accepted yet.
     slot: Option<Bytes>,
     on_drop: OnDrop,
@@ -220,7 +220,7 @@ impl SendHalf {
         });
     }
 
-    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    pub(super) fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let mut slot = self.slot.take();
         let polled = match slot {
             Some(_) => self.poll_accept(cx, &mut slot),
@@ -326,7 +326,7 @@ impl RecvHalf {
         });
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
         let id = self.id;
         self.lease.shared.act(|core, now| {
             let (taken, wake) = take(core, now, id);

@@ -5,7 +5,7 @@ use super::shared::{Lease, Shared, Wake};
 use super::status::{End, SessionEvents};
 use crate::errors::{OpenError, RekeyError};
 use crate::frames::ChannelId;
-use crate::session::SessionStats;
+use crate::session::{SessionMachine, SessionStats};
 use crate::shutdown::{CloseReason, CloseReport, Stage};
 use bytes::Bytes;
 use citadel_crypt::SecrecyMode;
@@ -174,12 +174,55 @@ impl Session {
     /// # Cancel safety
     /// A future dropped before it resolved has taken nothing.
     pub async fn accept_channel(&self) -> Result<Option<Channel>, OpenError> {
+        self.accept_any(SessionMachine::accept_channel).await
+    }
+
+    /// Opens a channel for a service between nodes, such as accounts; waits while the peer takes no further channel. Its
+    /// name starts with a zero byte, so no application can open or see it.
+    ///
+    /// # Errors
+    /// [`OpenError::NameTooLong`], [`OpenError::Closed`].
+    ///
+    /// # Cancel safety
+    /// As [`open_channel`](Self::open_channel).
+    pub async fn open_service_channel(&self, service: &str) -> Result<Channel, OpenError> {
+        let mut slots = self.shared().slots.subscribe();
+        loop {
+            slots.mark_unchanged();
+            let opened = self.shared().act(|core, _| {
+                let machine = &mut core.machine;
+                let opened = machine.open_service_channel(service);
+                (opened.map(|id| Channel::new(&self.lease, id, machine.channel_name(id))), Wake::Task)
+            });
+            match opened {
+                Err(OpenError::Limit) => changed(&mut slots).await,
+                other => return other,
+            }
+        }
+    }
+
+    /// The next service channel that the peer opened, as [`accept_channel`](Self::accept_channel) gives others. A session
+    /// whose configuration has no services resets them and never gives one.
+    ///
+    /// # Errors
+    /// As [`accept_channel`](Self::accept_channel).
+    ///
+    /// # Cancel safety
+    /// As [`accept_channel`](Self::accept_channel).
+    pub async fn accept_service_channel(&self) -> Result<Option<Channel>, OpenError> {
+        self.accept_any(SessionMachine::accept_service_channel).await
+    }
+
+    async fn accept_any(
+        &self,
+        next: fn(&mut SessionMachine) -> Option<ChannelId>,
+    ) -> Result<Option<Channel>, OpenError> {
         let mut incoming = self.shared().incoming.subscribe();
         loop {
             incoming.mark_unchanged();
             let accepted = self.shared().act(|core, _| {
                 let machine = &mut core.machine;
-                let accepted = match machine.accept_channel() {
+                let accepted = match next(machine) {
                     Some(id) => Some(Ok(Some(Channel::new(&self.lease, id, machine.channel_name(id))))),
                     None if machine.stage() == Stage::Running => None,
                     None if machine.reason().is_orderly() => Some(Ok(None)),

@@ -18,6 +18,7 @@ mod link;
 mod liveness;
 mod machine;
 mod policy;
+mod reserve;
 mod transmit;
 
 pub use config::{RekeyPolicy, SessionConfig};

@@ -178,7 +178,7 @@ impl<K: NetKernel> NodeBuilder<K> {
         let server = config.server(&identity).map_err(|error| NodeError::Config(error.into()))?;
         let hub = Hub::new();
         let acceptors = listen_all(&hub, &config, Arc::new(server), listen).await?;
-        let listens = acceptors.iter().map(Acceptor::local_addr).collect();
+        let listens = acceptors.iter().flat_map(Acceptor::local_addrs).copied().collect();
         let inner = Arc::new(Inner::new(identity, config, hub, listens, shutdown_deadline));
         let remote = NodeRemote { inner };
         if let Err(source) = kernel.on_start(&remote).await {
@@ -211,7 +211,8 @@ async fn listen_all(
             Err(error) => return Err(failed(error)),
         };
         let session = config.session.clone();
-        let acceptor = Acceptor::new(hub.clone(), listener, Arc::clone(&server), session, admission.clone());
+        let acceptor =
+            Acceptor::new(hub.clone(), vec![listener], Arc::clone(&server), session, admission.clone());
         acceptors.push(acceptor.map_err(failed)?);
     }
     Ok(acceptors)

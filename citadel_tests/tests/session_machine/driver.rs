@@ -212,10 +212,15 @@ async fn over_tcp_sixteen_channels_at_once_and_a_refused_client() {
     let listener = Tcp.listen("127.0.0.1:0").await.unwrap();
     let admission = Admission::new(HandshakeCaps::default());
     let config = server_config(&bob, mode, limits);
-    let acceptor =
-        Acceptor::new(server_hub.clone(), listener, config, SessionConfig::default(), admission.clone())
-            .unwrap();
-    let port = acceptor.local_addr().port();
+    let acceptor = Acceptor::new(
+        server_hub.clone(),
+        vec![listener],
+        config,
+        SessionConfig::default(),
+        admission.clone(),
+    )
+    .unwrap();
+    let port = acceptor.local_addrs()[0].port();
     let carol_id = carol.peer_id();
     let serving = tokio::spawn(async move {
         while let Some(incoming) = acceptor.accept().await {

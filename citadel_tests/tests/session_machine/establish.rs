@@ -38,8 +38,9 @@ impl Listener for Scripted {
 
 fn acceptor(hub: &Hub, script: Vec<io::Result<(DuplexStream, [u8; 4])>>, caps: HandshakeCaps) -> Acceptor {
     let config = server_config(&identity(), MODE, Limits::default());
-    let listener = Box::new(Scripted(script.into()));
-    Acceptor::new(hub.clone(), listener, config, SessionConfig::default(), Admission::new(caps)).unwrap()
+    let listener: Box<dyn Listener> = Box::new(Scripted(script.into()));
+    Acceptor::new(hub.clone(), vec![listener], config, SessionConfig::default(), Admission::new(caps))
+        .unwrap()
 }
 
 fn stream(ip: [u8; 4]) -> (DuplexStream, io::Result<(DuplexStream, [u8; 4])>) {

@@ -1,0 +1,70 @@
+//! Room that is kept for a message before the message is there.
+
+use super::{ChannelEvent, Channels};
+use crate::errors::SendError;
+use crate::frames::ChannelId;
+use bytes::Bytes;
+
+/// Room for one message. Whoever has it sends or gives it back: until then the session's credit for it is no one else's.
+#[derive(Debug)]
+pub struct Reservation {
+    pub(super) channel: ChannelId,
+    /// Longest message that has room.
+    pub(super) max_len: u64,
+    /// Units of the session's credit that are kept.
+    units: u64,
+}
+
+impl Reservation {
+    /// Longest message that has room, bytes.
+    pub const fn max_len(&self) -> u64 {
+        self.max_len
+    }
+}
+
+impl Channels {
+    /// Keeps room for a message of at most `len` bytes; none if there is none now.
+    pub(crate) fn reserve(&mut self, id: ChannelId, len: u64) -> Result<Option<Reservation>, SendError> {
+        let limit = self.peer_limits.max_message;
+        let session_left = self.session_left();
+        let Some(channel) = self.map.get(&id) else { return Err(SendError::Finished) };
+        channel.send.check_open()?;
+        if len > limit {
+            return Err(SendError::TooLong { len: usize::try_from(len).unwrap_or(usize::MAX), limit });
+        }
+        // A shorter message than the one asked for may need credit for all of it where the longer one does not.
+        let units = channel.send.most_needed(len);
+        if !channel.send.has_units(units, session_left, self.send_buffer) {
+            return Ok(None);
+        }
+        self.credit.promised += units;
+        Ok(Some(Reservation { channel: id, max_len: len, units }))
+    }
+
+    /// Accepts `body` into the room that was kept for it.
+    pub(crate) fn send_reserved(&mut self, room: Reservation, body: Bytes) -> Result<(), SendError> {
+        let (id, max_len) = (room.channel, room.max_len);
+        if body.len() as u64 > max_len {
+            let len = body.len();
+            self.unreserve(room);
+            return Err(SendError::TooLong { len, limit: max_len });
+        }
+        self.credit.promised = self.credit.promised.saturating_sub(room.units);
+        let Some(channel) = self.map.get_mut(&id) else { return Err(SendError::Finished) };
+        channel.send.check_open()?;
+        self.credit.follow(&mut channel.send, |send| send.accept(body));
+        Ok(())
+    }
+
+    /// Gives room back: others may find it.
+    pub(crate) fn unreserve(&mut self, room: Reservation) {
+        self.credit.promised = self.credit.promised.saturating_sub(room.units);
+        let ids: Vec<ChannelId> = self.map.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.event(ChannelEvent::Writable(id)));
+    }
+
+    /// The session's credit that no message has and none was promised.
+    pub(super) const fn session_left(&self) -> u64 {
+        self.credit.send_limit.saturating_sub(self.credit.sent + self.credit.promised)
+    }
+}

@@ -1,5 +1,6 @@
 //! Sessions over paths: records, frames, channels, shutdown ordering and transports.
 
+pub mod accounts;
 pub mod backend;
 mod channel;
 pub mod driver;

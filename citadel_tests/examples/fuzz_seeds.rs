@@ -16,15 +16,19 @@ use citadel_crypt::suite::{CryptoProvider, Suite};
 use citadel_crypt::wire::rekey::encode_message;
 use citadel_crypt::{SecrecyMode, Timestamp};
 use citadel_proto::CloseReason;
+use citadel_proto::backend::{Redb, RedbConfig, SealScope, SealingKey, Table};
 use citadel_proto::frames::{
     ChannelId, FinishedBy, Part, put_ack, put_channel_credit, put_close, put_closing, put_credit, put_data,
     put_finish, put_open, put_ping, put_pong, put_rekey, put_reset, put_session_credit, put_stop,
 };
 use citadel_proto::record::Header;
+use citadel_tests::backend_script::{Model, script};
+use citadel_tests::crash_disk::CrashDisk;
 use citadel_tests::memory_pair::MemoryPair;
 use citadel_tests::seeded::SeededProvider;
 use citadel_tests::sources;
 use citadel_tests::tamper::Pair;
+use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use std::sync::Arc;
 use std::{fs, io};
 
@@ -149,10 +153,38 @@ fn frames_and_records() -> io::Result<()> {
     write("records", "half", &record(60)[..30])
 }
 
+/// The first record of each table of a store after a script, plain and sealed.
+fn stored_records() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let key = SealingKey::from_bytes(&[7; 32]).map_err(io::Error::other)?;
+    let sealed = RedbConfig { scope: SealScope::All, ..RedbConfig::sealed(key) };
+    for (form, config) in [("plain", RedbConfig::default()), ("sealed", sealed)] {
+        let (disk, mut model) = (CrashDisk::default(), Model::default());
+        let backend = Redb::with_storage(disk.clone(), config).map_err(io::Error::other)?;
+        for op in script(7, 60) {
+            let _answer = runtime.block_on(op.run(&backend, &model));
+            model.apply(&op);
+        }
+        drop(backend);
+        let database = redb::Builder::new().create_with_backend(disk).map_err(io::Error::other)?;
+        let read = database.begin_read().map_err(io::Error::other)?;
+        for (number, table) in (0_u8..).zip(Table::ALL) {
+            let definition = TableDefinition::<&[u8], &[u8]>::new(table.name());
+            let records = read.open_table(definition).map_err(io::Error::other)?;
+            if let Some((_, record)) = records.first().map_err(io::Error::other)? {
+                let seed = [&[number], record.value()].concat();
+                write("stored_records", &format!("{}_{form}", table.name()), &seed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn main() -> io::Result<()> {
     names()?;
     flights()?;
     rekey_messages()?;
     manager_records()?;
-    frames_and_records()
+    frames_and_records()?;
+    stored_records()
 }

@@ -1,6 +1,8 @@
 //! What the workspace is proven with: stand-ins, explorer, models and helpers of the test matrices. Ships nothing.
 
+pub mod backend_script;
 pub mod cancel;
+pub mod crash_disk;
 pub mod explorer;
 pub mod fuzz_entries;
 pub mod manager_world;
@@ -9,6 +11,7 @@ pub mod memory_managers;
 pub mod memory_pair;
 pub mod rekey_world;
 pub mod resumable;
+pub mod schema_1;
 pub mod seeded;
 pub mod session_world;
 pub mod sources;

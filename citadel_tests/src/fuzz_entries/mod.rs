@@ -8,11 +8,13 @@ mod flights;
 mod names;
 mod rekey;
 mod session;
+mod stored;
 
 pub use flights::flights;
 pub use names::{addresses, identities};
 pub use rekey::{manager_records, rekey_messages};
 pub use session::{frames, records};
+pub use stored::stored_records;
 
 /// An entry.
 pub type Entry = fn(&[u8]);
@@ -26,4 +28,5 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("manager_records", manager_records),
     ("records", records),
     ("rekey_messages", rekey_messages),
+    ("stored_records", stored_records),
 ];

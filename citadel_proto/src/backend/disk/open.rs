@@ -6,9 +6,10 @@ use super::super::sealing::{SealScope, Sealer};
 use super::super::store::reseal;
 use super::tables::{Bytes, WriteTables, definition, failed, file_is_damaged};
 use super::{RedbConfig, begin, migrate};
+use citadel_crypt::suite::{CryptoProvider, Native};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, TableDefinition};
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -27,20 +28,55 @@ pub(super) fn builder(config: &RedbConfig) -> Builder {
     builder
 }
 
-/// Opens or creates the file.
+/// Opens or creates the file. An empty file that is there already is used as it is.
 pub(super) fn file(path: &Path, config: &RedbConfig) -> Result<Database, BackendError> {
+    if !path.try_exists()? {
+        create(path, config)?;
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    database(file, config)
+}
+
+fn database(file: File, config: &RedbConfig) -> Result<Database, BackendError> {
+    let storage = FileBackend::new(file).map_err(failed)?;
+    builder(config).create_with_backend(storage).map_err(failed)
+}
+
+/// Makes an empty database beside `path` and then names it so: redb does not open a file whose creation a crash has cut
+/// off. A name that somebody else has given meanwhile stays theirs.
+fn create(path: &Path, config: &RedbConfig) -> Result<(), BackendError> {
+    let mut unique = [0; 8];
+    Native.random(&mut unique)?;
+    let mut name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.to_owned();
+    name.push(format!(".{:016x}.new", u64::from_le_bytes(unique)));
+    let beside = path.with_file_name(name);
+    let named = create_new(&beside, config).and_then(|()| give_name(&beside, path));
+    // A link leaves the first name behind, a failure may leave the file.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!(target: "citadel::backend", "{} is left behind: {error}", beside.display());
+        }
+        _ => {}
+    }
+    named?;
+    Ok(sync_folder(path)?)
+}
+
+fn create_new(path: &Path, config: &RedbConfig) -> Result<(), BackendError> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    let is_new = file.metadata()?.len() == 0;
-    let storage = FileBackend::new(file).map_err(failed)?;
-    let database = builder(config).create_with_backend(storage).map_err(failed)?;
-    if is_new {
-        sync_folder(path)?;
+    database(options.open(path)?, config)?.close().map_err(failed)
+}
+
+fn give_name(beside: &Path, path: &Path) -> Result<(), BackendError> {
+    match fs::hard_link(beside, path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Some file systems have no links.
+        Err(_) => Ok(fs::rename(beside, path)?),
     }
-    Ok(database)
 }
 
 /// A file is safe from a crash only once the folder that names it is.

@@ -1,0 +1,14 @@
+//! Writes the stored file of schema 1 of a backend: `cargo run -p citadel_tests --example stored_files`.
+//!
+//! The file is committed and stays as it is: it stands for those that users have.
+
+use citadel_tests::{schema_1, sources};
+use std::{fs, io};
+
+fn main() -> io::Result<()> {
+    let path = sources::root().join(schema_1::STORED);
+    if path.exists() {
+        fs::remove_file(&path)?;
+    }
+    schema_1::write(&path).map_err(io::Error::other)
+}

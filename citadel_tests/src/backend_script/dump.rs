@@ -1,0 +1,71 @@
+//! Everything that a backend holds, as one value to compare.
+
+use super::op::space;
+use citadel_proto::backend::{Backend, BackendError};
+use std::collections::BTreeMap;
+
+/// Version and value by peer and key.
+pub type Values = BTreeMap<(Option<u8>, Vec<u8>), (u64, Vec<u8>)>;
+
+/// What an account has.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct AccountDump {
+    /// User, display name, password hash.
+    pub names: [String; 3],
+    /// Blocked.
+    pub blocked: bool,
+    /// Revision.
+    pub revision: u64,
+    /// Added and revoked, by first byte of the peer id.
+    pub devices: BTreeMap<u8, (u64, Option<u64>)>,
+    /// Mail by number.
+    pub mail: BTreeMap<u64, Vec<u8>>,
+    /// Version and value by peer and key.
+    pub values: Values,
+}
+
+/// What a backend holds, but for tickets, which nobody can list.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Dump {
+    /// By number of the account.
+    pub accounts: BTreeMap<u8, AccountDump>,
+}
+
+impl Dump {
+    /// Reads everything, and checks that user names and accounts lead to each other.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub async fn of(backend: &dyn Backend) -> Result<Self, BackendError> {
+        let mut dump = Self::default();
+        for account in backend.accounts(None, usize::MAX).await? {
+            let number = u8::try_from(account.cid.0 >> 32).expect("accounts have small numbers here");
+            let found = backend.account_by_user(&account.user).await?;
+            assert_eq!(found.as_ref(), Some(&account), "a user name leads to its account");
+            let mut of = AccountDump {
+                names: [
+                    account.user.into(),
+                    account.display_name.into(),
+                    account.password.expose().to_owned(),
+                ],
+                blocked: account.blocked,
+                revision: account.revision.0,
+                ..AccountDump::default()
+            };
+            for device in backend.devices(account.cid).await? {
+                of.devices.insert(device.peer.0[0], (device.added.0, device.revoked.map(|at| at.0)));
+            }
+            for mail in backend.mail(account.cid, None, usize::MAX).await? {
+                of.mail.insert(mail.id.0, mail.item);
+            }
+            for about in [None, Some(1), Some(2)] {
+                for entry in backend.list_values(space(number, about), b"", None, usize::MAX).await?.entries {
+                    let value = (entry.versioned.version.0, entry.versioned.value);
+                    of.values.insert((about, entry.key), value);
+                }
+            }
+            dump.accounts.insert(number, of);
+        }
+        Ok(dump)
+    }
+}

@@ -1,0 +1,237 @@
+//! What a backend must answer and hold, said as simply as can be. Error codes are written again here.
+
+use super::dump::{AccountDump, Dump, Values};
+use super::op::{Answer, Expected, Op, key};
+use super::script::{QUOTA, display_name, item, password, user};
+use std::collections::BTreeMap;
+
+const USER_TAKEN: Answer = Answer::Error(1);
+const CID_TAKEN: Answer = Answer::Error(2);
+const DEVICE_KNOWN: Answer = Answer::Error(3);
+const OTHER_REVISION: Answer = Answer::Error(4);
+const OTHER_VERSION: Answer = Answer::Error(5);
+const NO_ACCOUNT: Answer = Answer::Error(16);
+const QUOTA_USED: Answer = Answer::Error(35);
+const TOO_MANY_DEVICES: Answer = Answer::Error(36);
+
+/// The naive store.
+#[derive(Clone, Default, Debug)]
+pub struct Model {
+    /// What it holds.
+    pub dump: Dump,
+    /// Last mail and last version of each account.
+    last: BTreeMap<u8, (u64, u64)>,
+    tickets: BTreeMap<u8, (u16, u8)>,
+}
+
+impl Model {
+    /// Most live devices that operations ask for.
+    pub const MOST_DEVICES: usize = 3;
+
+    /// The revision of an account, as a caller would have read it.
+    pub fn revision(&self, account: u8) -> u64 {
+        self.dump.accounts.get(&account).map_or(0, |account| account.revision)
+    }
+
+    /// The version of a value, as a caller would have read it; 0 is the version of none.
+    pub fn version(&self, account: u8, about: Option<u8>, number: u8) -> u64 {
+        let found = self.dump.accounts.get(&account).and_then(|a| a.values.get(&(about, key(number))));
+        found.map_or(0, |(version, _)| *version)
+    }
+
+    /// Does what `op` says.
+    pub fn apply(&mut self, op: &Op) -> Answer {
+        match *op {
+            Op::Create(account, name, device) => self.create(account, name, device),
+            Op::Remove(account) => {
+                self.last.remove(&account);
+                Answer::Whether(self.dump.accounts.remove(&account).is_some())
+            }
+            Op::PutTicket(name, len, expires) => {
+                self.tickets.insert(name, (len, expires));
+                Answer::Done
+            }
+            Op::TakeTicket(name, now) => {
+                let taken = self.tickets.remove(&name).filter(|(_, expires)| now < *expires);
+                Answer::Bytes(taken.map(|(len, _)| item(len)))
+            }
+            Op::Purge(now) => {
+                let before = self.tickets.len();
+                self.tickets.retain(|_, (_, expires)| now < *expires);
+                Answer::Number((before - self.tickets.len()) as u64)
+            }
+            Op::ByUser(name) => {
+                let name = user(name);
+                let found = self.dump.accounts.values().find(|a| a.names[0] == name.as_str());
+                Answer::Account(found.map(|a| (a.names[0].as_bytes()[0], a.revision)))
+            }
+            Op::Account(account) => {
+                let found = self.dump.accounts.get(&account);
+                Answer::Account(found.map(|a| (a.names[0].as_bytes()[0], a.revision)))
+            }
+            Op::Update(account, ..)
+            | Op::AddDevice(account, ..)
+            | Op::Revoke(account, ..)
+            | Op::Push(account, ..)
+            | Op::RemoveMail(account, ..)
+            | Op::Put(account, ..)
+            | Op::Delete(account, ..)
+            | Op::Mail(account, ..)
+            | Op::Value(account, ..)
+            | Op::List(account, ..) => self.of_account(account, op),
+        }
+    }
+
+    fn create(&mut self, account: u8, name: u8, device: u8) -> Answer {
+        let name = user(name);
+        if self.dump.accounts.values().any(|a| a.names[0] == name.as_str()) {
+            return USER_TAKEN;
+        }
+        if self.dump.accounts.contains_key(&account) {
+            return CID_TAKEN;
+        }
+        let created = AccountDump {
+            names: [name.into(), display_name(0).into(), password(0).expose().to_owned()],
+            revision: 1,
+            devices: BTreeMap::from([(device, (1, None))]),
+            ..AccountDump::default()
+        };
+        self.dump.accounts.insert(account, created);
+        Answer::Done
+    }
+
+    fn of_account(&mut self, account: u8, op: &Op) -> Answer {
+        let mut none = AccountDump::default();
+        let is_there = self.dump.accounts.contains_key(&account);
+        let mut no_last = (0, 0);
+        let last = if is_there { self.last.entry(account).or_default() } else { &mut no_last };
+        let of = self.dump.accounts.get_mut(&account).unwrap_or(&mut none);
+        match *op {
+            Op::Update(..) | Op::AddDevice(..) | Op::Push(..) | Op::Put(..) if !is_there => NO_ACCOUNT,
+            Op::Update(_, is_current, blocked, shown, keep) => {
+                if !is_current {
+                    return OTHER_REVISION;
+                }
+                of.revision += 1;
+                of.blocked = blocked;
+                of.names[1] = display_name(shown).into();
+                of.names[2] = password(shown).expose().to_owned();
+                let mut revoked = Vec::new();
+                if let Some(keep) = keep {
+                    for (peer, (_, at)) in &mut of.devices {
+                        if *peer != keep && at.is_none() {
+                            *at = Some(9);
+                            revoked.push(*peer);
+                        }
+                    }
+                }
+                Answer::Updated(of.revision, revoked)
+            }
+            Op::AddDevice(_, device) => {
+                if of.devices.contains_key(&device) {
+                    return DEVICE_KNOWN;
+                }
+                if of.devices.values().filter(|(_, at)| at.is_none()).count() >= Self::MOST_DEVICES {
+                    return TOO_MANY_DEVICES;
+                }
+                of.devices.insert(device, (2, None));
+                Answer::Done
+            }
+            Op::Revoke(_, device, when) => match of.devices.get_mut(&device) {
+                Some((_, at @ None)) => {
+                    *at = Some(u64::from(when));
+                    Answer::Whether(true)
+                }
+                _ => Answer::Whether(false),
+            },
+            _ => of_items(of, last, op),
+        }
+    }
+}
+
+fn of_items(of: &mut AccountDump, last: &mut (u64, u64), op: &Op) -> Answer {
+    match *op {
+        Op::Push(_, len) => {
+            let bytes: usize = of.mail.values().map(Vec::len).sum();
+            if of.mail.len() as u64 >= QUOTA.items || (bytes + usize::from(len)) as u64 > QUOTA.bytes {
+                return QUOTA_USED;
+            }
+            last.0 += 1;
+            of.mail.insert(last.0, item(len));
+            Answer::Number(last.0)
+        }
+        Op::RemoveMail(_, up_to) => {
+            let before = of.mail.len();
+            of.mail.retain(|id, _| *id > u64::from(up_to));
+            Answer::Number((before - of.mail.len()) as u64)
+        }
+        Op::Put(_, about, number, len, expected) => put(of, last, about, key(number), item(len), expected),
+        Op::Delete(_, about, number, expected) => {
+            let found = of.values.contains_key(&(about, key(number)));
+            if !is_expected(found, expected) {
+                return OTHER_VERSION;
+            }
+            of.values.remove(&(about, key(number)));
+            Answer::Whether(found)
+        }
+        Op::Mail(_, after, limit) => {
+            let mail = of.mail.iter().filter(|(id, _)| **id > u64::from(after)).take(usize::from(limit));
+            Answer::Items(mail.map(|(id, item)| (*id, item.clone())).collect())
+        }
+        Op::Value(_, about, number) => Answer::Value(of.values.get(&(about, key(number))).cloned()),
+        Op::List(_, about, first, after, limit) => {
+            let prefix: Vec<u8> = first.into_iter().map(|first| b'a' + first % 3).collect();
+            let after = after.map(key);
+            let all: Vec<_> = of
+                .values
+                .iter()
+                .filter(|((a, k), _)| {
+                    *a == about && k.starts_with(&prefix) && after.as_ref().is_none_or(|after| k > after)
+                })
+                .map(|((_, k), (version, value))| (k.clone(), *version, value.clone()))
+                .collect();
+            let page: Vec<_> = all.iter().take(usize::from(limit)).cloned().collect();
+            let more = page.len() < all.len();
+            Answer::Page(page, more)
+        }
+        _ => unreachable!("the other operations are answered by the caller"),
+    }
+}
+
+/// An expectation of the current version fails where there is none.
+const fn is_expected(found: bool, expected: Expected) -> bool {
+    match expected {
+        Expected::Any => true,
+        Expected::Absent => !found,
+        Expected::Current => found,
+        Expected::Wrong => false,
+    }
+}
+
+fn put(
+    of: &mut AccountDump,
+    last: &mut (u64, u64),
+    about: Option<u8>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    expected: Expected,
+) -> Answer {
+    let size = |values: &Values| {
+        values.iter().map(|((_, key), (_, value))| (key.len() + value.len()) as u64).sum::<u64>()
+    };
+    let place = (about, key);
+    if !is_expected(of.values.contains_key(&place), expected) {
+        return OTHER_VERSION;
+    }
+    let mut after = of.values.clone();
+    after.insert(place, (last.1 + 1, value));
+    let is_more = |before: u64, now: u64, most: u64| now > most && now > before;
+    if is_more(of.values.len() as u64, after.len() as u64, QUOTA.items)
+        || is_more(size(&of.values), size(&after), QUOTA.bytes)
+    {
+        return QUOTA_USED;
+    }
+    last.1 += 1;
+    of.values = after;
+    Answer::Number(last.1)
+}

@@ -1,0 +1,67 @@
+//! Random lists of operations: a backend answers, and in the end holds, what the naive model does.
+
+use super::setup::{Kind, new};
+use citadel_tests::backend_script::{Dump, Expected, Model, Op};
+use proptest::prelude::*;
+use rstest::rstest;
+
+fn expected() -> impl Strategy<Value = Expected> {
+    prop_oneof![
+        3 => Just(Expected::Any),
+        1 => Just(Expected::Absent),
+        2 => Just(Expected::Current),
+        1 => Just(Expected::Wrong),
+    ]
+}
+
+fn length() -> impl Strategy<Value = u16> {
+    prop_oneof![0..40_u16, Just(700), Just(2_500), Just(6_500)]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (account, user, device, key) = (0..3_u8, 0..3_u8, 0..5_u8, 0..6_u8);
+    let about = || prop_oneof![Just(None), Just(Some(1)), Just(Some(2))];
+    let of = || account.clone();
+    prop_oneof![
+        6 => (of(), user.clone(), device.clone()).prop_map(|(a, u, d)| Op::Create(a, u, d)),
+        2 => (of(), any::<bool>(), any::<bool>(), 0..9_u8, proptest::option::of(device.clone()))
+            .prop_map(|(a, current, blocked, shown, keep)| Op::Update(a, current, blocked, shown, keep)),
+        1 => of().prop_map(Op::Remove),
+        3 => (of(), device.clone()).prop_map(|(a, d)| Op::AddDevice(a, d)),
+        2 => (of(), device, 0..9_u8).prop_map(|(a, d, at)| Op::Revoke(a, d, at)),
+        4 => (of(), length()).prop_map(|(a, len)| Op::Push(a, len)),
+        2 => (of(), 0..12_u8).prop_map(|(a, up_to)| Op::RemoveMail(a, up_to)),
+        8 => (of(), about(), key.clone(), length(), expected())
+            .prop_map(|(a, about, key, len, expected)| Op::Put(a, about, key, len, expected)),
+        2 => (of(), about(), key.clone(), expected())
+            .prop_map(|(a, about, key, expected)| Op::Delete(a, about, key, expected)),
+        2 => (0..3_u8, length(), 0..9_u8).prop_map(|(name, len, at)| Op::PutTicket(name, len % 4_000, at)),
+        2 => (0..3_u8, 0..9_u8).prop_map(|(name, now)| Op::TakeTicket(name, now)),
+        1 => (0..9_u8).prop_map(Op::Purge),
+        1 => of().prop_map(Op::Account),
+        1 => user.prop_map(Op::ByUser),
+        2 => (of(), 0..12_u8, 0..5_u8).prop_map(|(a, after, limit)| Op::Mail(a, after, limit)),
+        2 => (of(), about(), key.clone()).prop_map(|(a, about, key)| Op::Value(a, about, key)),
+        3 => (of(), about(), proptest::option::of(0..3_u8), proptest::option::of(key), 0..5_u8)
+            .prop_map(|(a, about, first, after, limit)| Op::List(a, about, first, after, limit)),
+    ]
+}
+
+async fn agrees(kind: Kind, ops: Vec<Op>) {
+    let (backend, mut model) = (new(kind), Model::default());
+    for (number, op) in ops.iter().enumerate() {
+        let answer = op.run(&*backend, &model).await;
+        assert_eq!(answer, model.apply(op), "operation {number}, {op:?}");
+    }
+    assert_eq!(Dump::of(&*backend).await.unwrap(), model.dump);
+}
+
+#[rstest]
+fn answers_are_those_of_the_model(#[values(Kind::Memory, Kind::Redb, Kind::Sealed)] kind: Kind) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let cases = if kind == Kind::Memory { 512 } else { 96 };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(ops in proptest::collection::vec(op(), 1..80))| {
+        runtime.block_on(agrees(kind, ops));
+    });
+}

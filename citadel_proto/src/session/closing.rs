@@ -1,5 +1,6 @@
 //! The plan's outputs, carried out, and the facts that it runs on.
 
+use super::link::Link;
 use super::{Output, SessionMachine};
 use crate::shutdown::{self, CloseReason, CloseReport, Stage};
 use citadel_crypt::ratchets::rekey;
@@ -163,6 +164,7 @@ impl SessionMachine {
             self.stats.rekey = keys.machine.stats();
         }
         self.ack_at = None;
+        self.link = Link::Gone;
         self.channels.wake_all();
         self.plan.handle(self.now, shutdown::Input::Released);
     }

@@ -18,8 +18,8 @@ use citadel_crypt::ratchets::rekey;
 ///
 ///  every one of them ── lose where nothing may follow, expire, abandon ──▶ Gone
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Link {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
     /// Everything goes.
     Carrying(PathId),
     /// The peer was not heard on this path yet: control goes, items wait until the peer has said what it has.
@@ -83,6 +83,11 @@ pub enum PathRefused {
 }
 
 impl SessionMachine {
+    /// How the session stands with its path, for tests and diagnostics.
+    pub const fn link(&self) -> Link {
+        self.link
+    }
+
     /// The path that carries the session now; none while it is detached and once it is over.
     pub const fn path(&self) -> Option<PathId> {
         self.link.path()

@@ -23,5 +23,5 @@ mod transmit;
 
 pub use config::{RekeyPolicy, SessionConfig};
 pub use io::{Input, Output, SessionStats, TimerReason};
-pub use link::PathRefused;
+pub use link::{Link, PathRefused};
 pub use machine::SessionMachine;

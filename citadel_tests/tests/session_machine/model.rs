@@ -20,7 +20,11 @@ enum Op {
     Finish(Side, usize),
     Reset(Side, usize),
     Stop(Side, usize),
+    Drop(Side, usize),
     Rekey(Side),
+    Cut,
+    Heal,
+    Close(Side),
     Turn(usize),
     Pass(u64),
 }
@@ -39,6 +43,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (side(), channel()).prop_map(|(side, channel)| Op::Finish(side, channel)),
         1 => (side(), channel()).prop_map(|(side, channel)| Op::Reset(side, channel)),
         1 => (side(), channel()).prop_map(|(side, channel)| Op::Stop(side, channel)),
+        1 => (side(), channel()).prop_map(|(side, channel)| Op::Drop(side, channel)),
         3 => side().prop_map(Op::Rekey),
         8 => (1..5_usize).prop_map(Op::Turn),
         4 => (0..60_u64).prop_map(Op::Pass),
@@ -61,6 +66,7 @@ struct Model {
     world: World,
     channels: Vec<ChannelId>,
     lanes: BTreeMap<(ChannelId, bool), Lane>,
+    is_closing: bool,
 }
 
 /// A message that names itself.
@@ -77,9 +83,10 @@ impl Model {
             max_channels: 4,
         };
         let rekey = RekeyPolicy::Background { records: 8, bytes: 20_000, interval: Duration::from_millis(5) };
-        let config = SessionConfig { limits, rekey, ..SessionConfig::default() };
+        let resume = Duration::from_secs(60);
+        let config = SessionConfig { limits, rekey, resume, ..SessionConfig::default() };
         let world = World::new(seed, SecrecyMode::Perfect, &config);
-        Self { world, channels: vec![ZERO], lanes: BTreeMap::new() }
+        Self { world, channels: vec![ZERO], lanes: BTreeMap::new(), is_closing: false }
     }
 
     /// The direction that `side` sends in.
@@ -91,9 +98,27 @@ impl Model {
         self.channels[index % self.channels.len()]
     }
 
+    /// A path if both ends wait for one.
+    fn heal(&mut self) {
+        if self.world.is_detached()
+            && let Some(path) = self.world.a.machine.next_path_id()
+            && self.world.b.machine.accepts_path(path).is_ok()
+        {
+            self.world.attach();
+        }
+    }
+
     fn apply(&mut self, op: Op) {
+        let is_over = self.is_closing
+            && !matches!(op, Op::Read(..) | Op::Turn(_) | Op::Pass(_) | Op::Cut | Op::Heal | Op::Close(_));
+        if is_over {
+            return;
+        }
         match op {
             Op::Open(side) => {
+                if self.world.is_detached() {
+                    return;
+                }
                 if let Ok(id) = self.world.end(side).machine.open_channel(Bytes::new()) {
                     self.channels.push(id);
                     // The peer learns of it before it uses it.
@@ -125,7 +150,20 @@ impl Model {
                 lane.is_given_up = true;
                 lane.is_unread = true;
             }
+            Op::Drop(side, index) => {
+                let channel = self.pick(index);
+                self.world.end(side).machine.drop_sender(channel);
+                let lane = self.lane(side, channel);
+                lane.is_given_up |= !lane.is_ended;
+                lane.is_ended = true;
+            }
             Op::Rekey(side) => self.world.trigger(side),
+            Op::Cut => self.world.cut(),
+            Op::Heal => self.heal(),
+            Op::Close(side) => {
+                self.world.close(side, CloseReason::GoingAway);
+                self.is_closing = true;
+            }
             Op::Turn(turns) => {
                 for _ in 0..turns {
                     self.world.turn();
@@ -174,12 +212,14 @@ impl Model {
                 false
             }
             Taken::Pending => false,
+            Taken::Cut if self.is_closing => false,
             other => panic!("{other:?}"),
         }
     }
 
     /// Everything still to come is read, by readers that wait; then the close is clean.
     fn settle(mut self) {
+        self.heal();
         for _ in 0..2_000 {
             self.world.pass(Duration::from_millis(30));
             let mut any = false;
@@ -204,6 +244,35 @@ impl Model {
         let (a, b) = self.world.finish();
         assert!(a.clean && b.clean, "{a} / {b}");
     }
+
+    /// The close runs to its end, whatever it finds: what is not read is reported by its sender.
+    fn run_out(mut self) {
+        self.heal();
+        for _ in 0..4_000 {
+            self.world.pass(Duration::from_millis(30));
+            let read = |model: &mut Self, side| {
+                model.channels.clone().into_iter().any(|channel| model.read(side, channel))
+            };
+            let any = read(&mut self, Side::A) || read(&mut self, Side::B);
+            let is_over = self.world.a.closed.is_some() && self.world.b.closed.is_some();
+            if is_over && !any {
+                break;
+            }
+        }
+        let (a, b) = self.world.finish();
+        for ((channel, from_a), lane) in &self.lanes {
+            let report = if *from_a { &a } else { &b };
+            let of_channel = report.unconfirmed.iter().find(|one| one.channel == channel.0);
+            let reported = of_channel.map_or(0, |one| one.messages);
+            let missing = if lane.is_given_up { 0 } else { lane.accepted.len() };
+            assert!(missing as u64 <= reported, "{missing} of channel {channel} are missing: {report}");
+        }
+    }
+}
+
+/// The same, with paths that end and others that follow.
+fn op_with_cuts() -> impl Strategy<Value = Op> {
+    prop_oneof![12 => op(), 1 => Just(Op::Cut), 2 => Just(Op::Heal)]
 }
 
 proptest! {
@@ -216,5 +285,31 @@ proptest! {
             model.apply(op);
         }
         model.settle();
+    }
+
+    #[test]
+    fn accepted_messages_arrive_once_and_in_order_over_paths_that_end(
+        seed in any::<u64>(),
+        ops in proptest::collection::vec(op_with_cuts(), 1..200),
+    ) {
+        let mut model = Model::new(seed);
+        for op in ops {
+            model.apply(op);
+        }
+        model.settle();
+    }
+
+    #[test]
+    fn accepted_messages_arrive_or_are_reported_when_someone_closes(
+        seed in any::<u64>(),
+        ops in proptest::collection::vec(op_with_cuts(), 1..80),
+        closer in side(),
+        then in proptest::collection::vec(op_with_cuts(), 1..40),
+    ) {
+        let mut model = Model::new(seed);
+        for op in ops.into_iter().chain([Op::Close(closer)]).chain(then) {
+            model.apply(op);
+        }
+        model.run_out();
     }
 }

@@ -76,13 +76,13 @@ enum Time {
 fn bring_to(world: &mut World, round: Round) {
     let is_there = |world: &World| {
         let phase = world.a.machine.rekey_view().map(|view| view.phase);
-        match (round, phase) {
-            (Round::Idle, _) => true,
-            (Round::Offered | Round::BothOffered, Some(Phase::Offered { .. })) => true,
-            (Round::Answered, Some(Phase::Answered { .. })) => true,
-            (Round::Confirming, Some(Phase::Confirming { .. })) => true,
-            _ => false,
-        }
+        matches!(
+            (round, phase),
+            (Round::Idle, _)
+                | (Round::Offered | Round::BothOffered, Some(Phase::Offered { .. }))
+                | (Round::Answered, Some(Phase::Answered { .. }))
+                | (Round::Confirming, Some(Phase::Confirming { .. }))
+        )
     };
     world.run();
     if matches!(round, Round::Offered | Round::BothOffered | Round::Confirming) {

@@ -38,8 +38,6 @@ struct Inner {
     clock: Clock,
     buffers: Arc<Buffers>,
     tasks: TaskTracker,
-    /// Cancelled by [`Hub::abort`].
-    aborted: CancellationToken,
     /// Cancelled as soon as the endpoint takes no further session.
     closed: CancellationToken,
     registry: Arc<Registry>,
@@ -90,7 +88,6 @@ impl Hub {
             clock: Clock::new(),
             buffers: Arc::default(),
             tasks: TaskTracker::new(),
-            aborted: CancellationToken::new(),
             closed: CancellationToken::new(),
             registry: Arc::default(),
         };
@@ -138,13 +135,8 @@ impl Hub {
         let io = self.unless_closed(redial::dial_within(deadline, &dialer)).await?;
         let (session, shared) = self.open(io, config, session, trust).await?;
         if shared.about.client.is_some() {
-            let aborted = self.inner.aborted.clone();
-            self.inner.tasks.spawn(async move {
-                tokio::select! {
-                    () = aborted.cancelled() => {}
-                    () = redial::keep(shared, dialer) => {}
-                }
-            });
+            // It ends with the session.
+            self.inner.tasks.spawn(redial::keep(shared, dialer));
         }
         Ok(session)
     }
@@ -227,7 +219,8 @@ impl Hub {
     /// Ends every session at once; nothing is waited for.
     pub fn abort(&self) {
         self.inner.closed.cancel();
-        self.inner.aborted.cancel();
+        // One that is not in the registry by now finds the endpoint closed.
+        self.inner.registry.all().iter().for_each(|session| session.close(CloseReason::Aborted));
     }
 
     /// Sessions whose tasks run.
@@ -291,8 +284,7 @@ impl Hub {
         let shared = Arc::new(Shared::new(machine, about, clock));
         let session = Session::new(Arc::clone(&shared));
         let registered = Registry::register(&self.inner.registry, &shared, &session);
-        let aborted = self.inner.aborted.clone().cancelled_owned();
-        let task = SessionTask::new(io, Arc::clone(&shared), Arc::clone(&self.inner.buffers), aborted);
+        let task = SessionTask::new(io, Arc::clone(&shared), Arc::clone(&self.inner.buffers));
         if self.is_closed() {
             // Whoever collects the sessions may have seen this one: dropping its task ends it.
             return Err(EstablishError::EndpointClosed);

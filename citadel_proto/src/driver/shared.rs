@@ -5,7 +5,7 @@ use super::status::{Carrier, Change, End, Status};
 use super::transport::BoxedIo;
 use crate::channel::ChannelEvent;
 use crate::frames::ChannelId;
-use crate::session::{Output, PathRefused, SessionMachine};
+use crate::session::{Input, Output, PathRefused, SessionMachine};
 use crate::shutdown::{CloseReason, CloseReport, Stage};
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{AppProtocol, ClientConfig, Grant, Instance, RefusalCode, ResumptionKey};
@@ -46,20 +46,12 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) about: About,
     core: Mutex<Core>,
-    handover: Mutex<Handover>,
     pub(super) versions: watch::Sender<Version>,
     /// Rises with every channel that the peer opened.
     pub(super) incoming: watch::Sender<u64>,
     /// Rises with every channel that the peer has room for.
     pub(super) slots: watch::Sender<u64>,
     pub(super) status: watch::Sender<Status>,
-}
-
-/// Where a proven path waits for the task, and the task for a path.
-#[derive(Default)]
-struct Handover {
-    offered: Option<NewPath>,
-    task: Option<Waker>,
 }
 
 /// A stream at whose other end the peer has proven that it holds the session.
@@ -74,6 +66,8 @@ pub(super) struct Core {
     pub(super) outcomes: VecDeque<RekeyOutcome>,
     waiting: HashMap<ChannelId, Waiting>,
     task: Option<Waker>,
+    /// A proven path that waits for the task.
+    offered: Option<NewPath>,
     /// The path that carries the session, or did last.
     path: PathId,
     /// Highest path that a resumption was accepted for.
@@ -130,6 +124,14 @@ impl Core {
             Some(old) => old.clone_from(waker),
             None => self.task = Some(waker.clone()),
         }
+    }
+
+    /// Gives the machine the path that a resumption brought; its stream if the machine took it. One that comes after its
+    /// last word is refused, and goes as it came.
+    pub(super) fn take_path(&mut self, now: Timestamp) -> Option<BoxedIo> {
+        let NewPath { path, io } = self.offered.take()?;
+        self.machine.handle(now, Input::PathAttached { path });
+        (self.machine.path() == Some(path)).then_some(io)
     }
 
     /// Acts on the machine's outputs; what must happen outside the lock is returned.
@@ -204,6 +206,7 @@ impl Shared {
             outcomes: VecDeque::new(),
             waiting: HashMap::new(),
             task: None,
+            offered: None,
             path: PathId::FIRST,
             reserved: PathId::FIRST,
         };
@@ -211,7 +214,6 @@ impl Shared {
             clock,
             about,
             core: Mutex::new(core),
-            handover: Mutex::default(),
             versions: watch::Sender::new(Version(0)),
             incoming: watch::Sender::new(0),
             slots: watch::Sender::new(0),
@@ -275,23 +277,12 @@ impl Shared {
 
     /// Hands a proven path to the task, which drops the one it has. Of two, the higher counts.
     pub(super) fn hand_over(&self, new: NewPath) {
-        let mut handover = self.handover.lock();
-        if handover.offered.as_ref().is_none_or(|waiting| waiting.path < new.path) {
-            handover.offered = Some(new);
-        }
-        let task = handover.task.take();
-        drop(handover);
-        task.into_iter().for_each(Waker::wake);
-    }
-
-    /// The task's look for another path; the next one wakes it.
-    pub(super) fn take_path(&self, waker: &Waker) -> Option<NewPath> {
-        let mut handover = self.handover.lock();
-        match &mut handover.task {
-            Some(old) => old.clone_from(waker),
-            None => handover.task = Some(waker.clone()),
-        }
-        handover.offered.take()
+        self.act(|core, _| {
+            let is_higher = core.offered.as_ref().is_none_or(|waiting| waiting.path < new.path);
+            // The stream of the other one is dropped when the lock is released.
+            let dropped = if is_higher { core.offered.replace(new) } else { Some(new) };
+            (dropped, Wake::Task)
+        });
     }
 
     /// Keeps `path` for one resumption: no other gets it or a lower one. Refused once the session takes no path.

@@ -2,11 +2,11 @@
 //! the machine has lost it, the stream goes and the task waits for another, which resumptions hand over through `Shared`.
 
 use super::buffers::{BUFFER_LEN, Buffers};
-use super::shared::{NewPath, Shared, Wake};
+use super::shared::{Shared, Wake};
 use super::transport::BoxedIo;
 use crate::record;
 use crate::session::{Input, SessionMachine};
-use crate::shutdown::{CloseReason, PathLoss, Stage};
+use crate::shutdown::{PathLoss, Stage};
 use bytes::{Buf, BytesMut};
 use citadel_crypt::Timestamp;
 use core::future::Future;
@@ -17,7 +17,6 @@ use std::sync::Arc;
 use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Records are sealed until the buffer holds this much: one large record, or a batch of small ones.
 const WRITE_FILL: usize = BUFFER_LEN - record::MAX_RECORD;
@@ -40,6 +39,8 @@ enum Standing {
 
 /// What the machine said at the end of a step.
 struct Turn {
+    /// A resumption brought another path, and the machine took it.
+    path: Option<BoxedIo>,
     standing: Standing,
     /// It waits for what was sealed to leave this end.
     awaits_flush: bool,
@@ -67,16 +68,10 @@ pub(super) struct SessionTask {
     is_dirty: bool,
     /// Never later than the machine's deadline; an earlier one costs a look.
     timer: Option<(Timestamp, Pin<Box<Sleep>>)>,
-    cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl SessionTask {
-    pub(super) fn new(
-        io: BoxedIo,
-        shared: Arc<Shared>,
-        buffers: Arc<Buffers>,
-        cancelled: WaitForCancellationFutureOwned,
-    ) -> Self {
+    pub(super) fn new(io: BoxedIo, shared: Arc<Shared>, buffers: Arc<Buffers>) -> Self {
         Self {
             io: Some(io),
             shared,
@@ -86,7 +81,6 @@ impl SessionTask {
             write: BytesMut::new(),
             is_dirty: false,
             timer: None,
-            cancelled: Some(Box::pin(cancelled)),
         }
     }
 
@@ -97,17 +91,6 @@ impl SessionTask {
         self.buffers.give(core::mem::take(&mut self.read));
         self.buffers.give(core::mem::take(&mut self.write));
         self.is_dirty = false;
-    }
-
-    /// Takes a path that a resumption brought.
-    fn poll_path(&mut self, cx: &Context<'_>) {
-        if let Some(NewPath { path, io }) = self.shared.take_path(cx.waker()) {
-            self.give(Input::PathAttached { path });
-            // The machine refuses a path when it has said its last: then the stream goes as it came.
-            if self.shared.look(|core| core.machine.path() == Some(path)) {
-                self.replace_io(Some(io));
-            }
-        }
     }
 
     fn give(&self, input: Input) {
@@ -145,8 +128,11 @@ impl SessionTask {
         let Self { shared, buffers, arrived, read, write, .. } = self;
         let arrived = core::mem::replace(arrived, Arrived::Nothing);
         let (mut turn, has_woken) = shared.act_and_tell(|core, now| {
+            let path = core.take_path(now);
             let machine = &mut core.machine;
             match arrived {
+                // What is left of the path before it is of no use any more.
+                _ if path.is_some() => write.clear(),
                 Arrived::Nothing => {}
                 Arrived::Bytes => take_records(machine, now, read),
                 Arrived::Lost(loss) => machine.handle(now, Input::PathLost(loss)),
@@ -154,7 +140,7 @@ impl SessionTask {
             if is_due {
                 machine.handle(now, Input::Timeout);
             }
-            if write.is_empty() {
+            if write.is_empty() && path.is_none() {
                 if write.capacity() == 0 {
                     *write = buffers.take();
                 }
@@ -163,6 +149,7 @@ impl SessionTask {
                 }
             }
             let turn = Turn {
+                path,
                 standing: match machine.stage() {
                     Stage::Closed => Standing::Over,
                     _ if machine.path().is_some() => Standing::Attached,
@@ -244,13 +231,6 @@ impl SessionTask {
         self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
     }
 
-    fn poll_cancelled(&mut self, cx: &mut Context<'_>) {
-        if self.cancelled.as_mut().is_some_and(|cancelled| cancelled.as_mut().poll(cx).is_ready()) {
-            self.cancelled = None;
-            self.shared.close(CloseReason::Aborted);
-        }
-    }
-
     /// Best effort: what was sealed was flushed or given up; this only says that nothing follows.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) {
         if let Some(io) = &mut self.io {
@@ -275,14 +255,15 @@ impl Future for SessionTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = &mut *self;
-        task.poll_cancelled(cx);
-        task.poll_path(cx);
         for _ in 0..TURNS {
             task.poll_read(cx);
             let has_arrived = !matches!(task.arrived, Arrived::Nothing);
             let is_due = task.poll_due(cx);
-            let turn = task.step(cx, is_due);
+            let mut turn = task.step(cx, is_due);
+            let path = turn.path.take();
+            let has_path = path.is_some();
             match turn.standing {
+                Standing::Attached if has_path => task.replace_io(path),
                 Standing::Attached => {}
                 Standing::Detached => task.replace_io(None),
                 Standing::Over => {
@@ -292,7 +273,7 @@ impl Future for SessionTask {
             }
             let has_more = task.poll_write(cx, &turn);
             let has_fired = task.arm(turn.timeout, cx);
-            if !has_arrived && !has_more && !has_fired {
+            if !has_path && !has_arrived && !has_more && !has_fired {
                 return Poll::Pending;
             }
             if turn.has_woken {

@@ -8,7 +8,7 @@
 //! report. Never: frames, keys, queues, clocks (they are facts and arguments from the session machine).
 //!
 //! Invariants: stages only go forward; the reason is fixed once; every stage that waits has a deadline; `Closed` is the
-//! last output and comes exactly once. The table is `docs/protocol/shutdown.md`, and [`Course::of`] is its second half.
+//! last output and comes exactly once. The table is `docs/shutdown.md`, and [`Course::of`] is its second half.
 
 mod members;
 mod node;

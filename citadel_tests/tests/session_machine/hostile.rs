@@ -2,6 +2,7 @@
 
 use super::ZERO;
 use bytes::BytesMut;
+use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{Instance, Limits};
 use citadel_proto::frames::{self, FinishedBy, Part};
 use citadel_proto::session::Input;
@@ -49,6 +50,24 @@ fn finish(offset: u64) -> Vec<u8> {
         data(4, 0, Part::Whole, 2_000),
     ],
     Fault::FlowControl
+)]
+#[case::over_the_sessions_credit_behind_a_reset_that_skipped_some(
+    vec![
+        open(2),
+        open(4),
+        written(|out| frames::put_reset(out, ZERO, 19_000, 0)),
+        data(2, 0, Part::Whole, 19_000),
+        data(4, 0, Part::Whole, 2_000),
+    ],
+    Fault::FlowControl
+)]
+#[case::a_reset_beyond_the_credit(
+    vec![written(|out| frames::put_reset(out, ZERO, 20_001, 0))],
+    Fault::FlowControl
+)]
+#[case::a_reset_within_what_came(
+    vec![data(0, 0, Part::Whole, 10), written(|out| frames::put_reset(out, ZERO, 73, 0))],
+    Fault::ChannelOrder
 )]
 #[case::a_message_over_the_limit(
     vec![data(0, 0, Part::First { total: 100_001 }, 10)],
@@ -126,6 +145,30 @@ fn a_channel_opened_twice_is_opened_once() {
     assert!(rogue.is_unharmed());
     let accepted: Vec<_> = core::iter::from_fn(|| rogue.victim.accept_channel()).collect();
     assert_eq!(accepted, [ChannelId(2), ChannelId(4)]);
+}
+
+/// What another path may bring: the same message, cut elsewhere.
+#[rstest]
+#[case::whole_over_its_start(&[(0, Part::First { total: 90 }, 10), (0, Part::Whole, 90)])]
+#[case::a_longer_start(&[(0, Part::First { total: 90 }, 10), (0, Part::First { total: 90 }, 40), (104, Part::Last, 50)])]
+#[case::a_middle_over_a_middle(
+    &[(0, Part::First { total: 90 }, 10), (74, Part::Middle, 20), (80, Part::Middle, 30), (110, Part::Last, 44)]
+)]
+#[case::an_end_over_everything(&[(0, Part::First { total: 90 }, 10), (74, Part::Middle, 20), (74, Part::Last, 80)])]
+#[case::all_of_it_twice(&[(0, Part::Whole, 90), (0, Part::First { total: 90 }, 10), (74, Part::Last, 80)])]
+fn a_piece_that_overlaps_what_came_adds_only_what_is_new(#[case] pieces: &[(u64, Part, usize)]) {
+    let mut rogue = Rogue::new(LIMITS);
+    for (offset, part, len) in pieces {
+        let head = if matches!(part, Part::Whole | Part::First { .. }) { 0 } else { 64 };
+        let start = usize::try_from(*offset).unwrap().saturating_sub(head);
+        let body: Vec<u8> = (start..start + len).map(|byte| byte as u8).collect();
+        rogue.send(&written(|out| frames::put_data(out, ZERO, *offset, *part, &body)));
+        assert!(rogue.is_unharmed());
+    }
+    let message: Vec<u8> = (0..90).collect();
+    let taken = |rogue: &mut Rogue| rogue.victim.take(Timestamp::ZERO, ZERO).0;
+    assert_eq!(taken(&mut rogue), Taken::Message(message.into()));
+    assert_eq!(taken(&mut rogue), Taken::Pending, "once");
 }
 
 #[test]

@@ -245,6 +245,47 @@ fn a_long_message_is_taken_up_where_it_was_cut() {
     }
 }
 
+#[test]
+fn what_arrived_is_not_sent_again() {
+    let mut world = World::new(15, SecrecyMode::BestEffort, &resumable());
+    world.run();
+    (0..30).for_each(|_| world.send(Side::A, ZERO, vec![1; 5_000]));
+    world.stalled = Some(Side::B);
+    world.run();
+    world.stalled = None;
+    world.cut();
+    let before = world.a.machine.stats().bytes_sent;
+    world.attach();
+    world.pass(Duration::from_secs(1));
+    let again = world.a.machine.stats().bytes_sent - before;
+    // A signed round and a few numbers.
+    assert!(again < 15_000, "{again} bytes after the loss of acknowledgements alone");
+    (0..30).for_each(|_| assert_eq!(world.message(Side::B, ZERO).len(), 5_000));
+    end(world);
+}
+
+#[test]
+fn what_is_sent_again_keeps_its_credit() {
+    let mut world = World::new(16, SecrecyMode::BestEffort, &tight());
+    world.run();
+    let ids: Vec<_> = (0..8).map(|_| world.a.machine.open_channel(Bytes::new()).unwrap()).collect();
+    let message = Bytes::from(vec![1; 7_000]);
+    for id in &ids {
+        while world.a.machine.try_send(*id, message.clone()).is_ok() {}
+    }
+    // Sealed, and lost with the path.
+    world.a.machine.poll_transmit(world.now, &mut BytesMut::new(), 1 << 20);
+    world.cut();
+    world.attach();
+    for id in &ids {
+        let sent = world.a.machine.try_send(*id, message.clone());
+        assert!(sent.is_err(), "the session's credit is taken");
+    }
+    world.close(Side::A, CloseReason::GoingAway);
+    let (a, b) = world.finish();
+    assert!(a.clean && b.clean, "without any reader reading: {a} / {b}");
+}
+
 #[rstest]
 fn both_windows_are_full_when_the_path_is_lost(#[values(true, false)] closes: bool) {
     let mut world = World::new(9, SecrecyMode::BestEffort, &resumable());

@@ -3,9 +3,11 @@
 //! The seeds are committed. They are made anew when a wire format changes.
 
 use bytes::BytesMut;
+use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
-    ClientConfig, ClientProof, Grant, HandshakeConfig, Instance, Limits, Psk, PskHint, Refusal, RefusalCode,
-    Request, ServerConfig, ServerProof, SessionKind, Trust, VerdictBody,
+    Cid, ClientConfig, ClientProof, DeviceName, DisplayName, Grant, HandshakeConfig, Instance, Limits,
+    Password, Psk, PskHint, Refusal, RefusalCode, Request, ServerConfig, ServerProof, SessionKind, Trust,
+    UserName, VerdictBody,
 };
 use citadel_crypt::identity::Identity;
 use citadel_crypt::ratchets::record::{Frame, RecordHeader, RecordKind};
@@ -16,7 +18,11 @@ use citadel_crypt::suite::{CryptoProvider, Suite};
 use citadel_crypt::wire::rekey::encode_message;
 use citadel_crypt::{SecrecyMode, Timestamp};
 use citadel_proto::CloseReason;
-use citadel_proto::backend::{Redb, RedbConfig, SealScope, SealingKey, Table};
+use citadel_proto::accounts::{AskError, RequestBody, ResponseBody, wire};
+use citadel_proto::backend::{
+    Device, Entry, Expect, Redb, RedbConfig, SealScope, SealingKey, Table, UnixTime, ValuePage, ValueVersion,
+    Versioned,
+};
 use citadel_proto::frames::{
     ChannelId, FinishedBy, Part, put_ack, put_channel_credit, put_close, put_closing, put_credit, put_data,
     put_finish, put_open, put_ping, put_pong, put_rekey, put_reset, put_session_credit, put_stop,
@@ -180,8 +186,80 @@ fn stored_records() -> io::Result<()> {
     Ok(())
 }
 
+/// Every request of a handshake to a server with accounts, every request of a session, and answers.
+fn accounts() -> io::Result<()> {
+    let user = |name: &str| UserName::new(name).map_err(io::Error::other);
+    let password = |word: &str| Password::new(word).map_err(io::Error::other);
+    let device = DeviceName::new("phone").map_err(io::Error::other)?;
+    let name = DisplayName::new("Al").map_err(io::Error::other)?;
+    let entries = [
+        ("identity", Request::Identity),
+        ("transient", Request::Transient),
+        ("login", Request::Login { user: user("owner")? }),
+        (
+            "register",
+            Request::Register {
+                user: user("new")?,
+                display_name: name.clone(),
+                password: password("secret")?,
+                device: device.clone(),
+            },
+        ),
+        (
+            "add_device",
+            Request::AddDevice {
+                user: user("owner")?,
+                password: password("password")?,
+                device: device.clone(),
+            },
+        ),
+    ];
+    for (file, request) in entries {
+        write("account_entries", file, &request.encode())?;
+    }
+    let (peer, key, about) = (PeerId([1; 32]), b"key".to_vec(), Some(Cid(7)));
+    let (expect, value) = (Expect::Version(ValueVersion(1)), b"value".to_vec());
+    let requests = [
+        RequestBody::Profile,
+        RequestBody::Devices,
+        RequestBody::RevokeDevice { peer },
+        RequestBody::ChangePassword {
+            old: password("password")?,
+            new: password("other")?,
+            revoke_others: true,
+        },
+        RequestBody::SetDisplayName { display_name: name },
+        RequestBody::Deregister,
+        RequestBody::Get { about, key: key.clone() },
+        RequestBody::Put { about: None, key: key.clone(), value: value.clone(), expect: Expect::Absent },
+        RequestBody::Delete { about, key: key.clone(), expect },
+        RequestBody::List { about: None, prefix: key.clone(), after: Some(key.clone()), limit: 10 },
+    ];
+    for request in &requests {
+        let bytes = wire::encode_request(7, request).map_err(io::Error::other)?;
+        write("account_messages", &format!("request_{request:?}"), &bytes)?;
+    }
+    let versioned = Versioned { version: ValueVersion(1), value };
+    let entry = Entry { key, versioned: versioned.clone() };
+    let answers = [
+        ("devices", ResponseBody::Devices(vec![Device::new(peer, device, UnixTime(1))])),
+        ("done", ResponseBody::Done),
+        ("was", ResponseBody::Was(true)),
+        ("value", ResponseBody::Value(Some(versioned))),
+        ("version", ResponseBody::Version(ValueVersion(1))),
+        ("page", ResponseBody::Page(ValuePage { entries: vec![entry], more: true })),
+        ("failed", ResponseBody::Failed(AskError::Version(None))),
+    ];
+    for (file, answer) in &answers {
+        let bytes = wire::encode_response(7, answer).map_err(io::Error::other)?;
+        write("account_messages", &format!("answer_{file}"), &bytes)?;
+    }
+    Ok(())
+}
+
 fn main() -> io::Result<()> {
     names()?;
+    accounts()?;
     flights()?;
     rekey_messages()?;
     manager_records()?;

@@ -6,14 +6,20 @@
 mod admin;
 #[path = "accounts/answers.rs"]
 mod answers;
+#[path = "accounts/canary.rs"]
+mod canary;
 #[path = "accounts/durable.rs"]
 mod durable;
 #[path = "accounts/life.rs"]
 mod life;
 #[path = "accounts/limits.rs"]
 mod limits;
+#[path = "accounts/psk.rs"]
+mod psk;
 #[path = "accounts/races.rs"]
 mod races;
+#[path = "accounts/resume.rs"]
+mod resume;
 #[path = "accounts/service.rs"]
 mod service;
 #[path = "accounts/support.rs"]

@@ -4,12 +4,14 @@
 //! An entry panics when a parser breaks its promise: what parses is written again as the same bytes, and nothing that
 //! is rejected has an effect.
 
+mod accounts;
 mod flights;
 mod names;
 mod rekey;
 mod session;
 mod stored;
 
+pub use accounts::{account_entries, account_messages};
 pub use flights::flights;
 pub use names::{addresses, identities};
 pub use rekey::{manager_records, rekey_messages};
@@ -21,6 +23,8 @@ pub type Entry = fn(&[u8]);
 
 /// Every entry with the name of its target and of its folder of seeds.
 pub const ENTRIES: &[(&str, Entry)] = &[
+    ("account_entries", account_entries),
+    ("account_messages", account_messages),
     ("addresses", addresses),
     ("flights", flights),
     ("frames", frames),

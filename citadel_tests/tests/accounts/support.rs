@@ -187,11 +187,14 @@ impl Server {
         self.tasks.spawn(async move {
             let services = SessionConfig { services: true, ..SessionConfig::default() };
             let identified = hub.identify(io, b"source", config, services, false).await;
-            let admitted = match identified {
-                Ok(identified) => accounts.admit(identified, source).await,
-                Err(error) => Err(error.into()),
+            let (is_new, admitted) = match identified {
+                Ok(identified) => {
+                    let is_new = !matches!(identified.request(), Request::Resume(_));
+                    (is_new, accounts.admit(identified, source).await)
+                }
+                Err(error) => (false, Err(error.into())),
             };
-            let session = admitted.as_ref().ok().cloned();
+            let session = admitted.as_ref().ok().filter(|_| is_new).cloned();
             let _gone = tell.send(admitted);
             if let Some(session) = session {
                 accounts.serve(&session).await;

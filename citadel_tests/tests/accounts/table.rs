@@ -1,8 +1,12 @@
 //! The authorization table, written out again and compared with the one that is asked (scenario 24).
 
+use super::support::{DeviceEnd, Server, Store, add_device, password, registered};
 use citadel_crypt::addr::PeerId;
-use citadel_crypt::handshake::Cid;
-use citadel_proto::accounts::{Action, Actor, Denied, Resource, authorize};
+use citadel_crypt::handshake::{Cid, DisplayName};
+use citadel_proto::accounts::{
+    Action, Actor, AskError, Denied, RequestBody, Resource, ResponseBody, authorize,
+};
+use citadel_proto::backend::{Expect, Space};
 
 const OWN: Cid = Cid(1);
 const OTHER: Cid = Cid(2);
@@ -77,4 +81,66 @@ fn the_table_has_every_combination() {
             assert!(has, "{actor:?} on {resource:?}");
         }
     }
+}
+
+/// One of each request.
+fn requests(other: PeerId) -> Vec<RequestBody> {
+    let (about, key) = (None, b"key".to_vec());
+    let expect = Expect::Any;
+    vec![
+        RequestBody::Profile,
+        RequestBody::Devices,
+        RequestBody::SetDisplayName { display_name: DisplayName::new("changed").unwrap() },
+        RequestBody::Put { about, key: key.clone(), value: b"changed".to_vec(), expect },
+        RequestBody::Get { about, key: key.clone() },
+        RequestBody::List { about, prefix: Vec::new(), after: None, limit: 10 },
+        RequestBody::Delete { about, key, expect },
+        RequestBody::RevokeDevice { peer: other },
+        RequestBody::ChangePassword { old: password("word"), new: password("new"), revoke_others: true },
+        RequestBody::Deregister,
+    ]
+}
+
+/// What is stored of an account.
+async fn stored(server: &Server, cid: Cid) -> impl PartialEq + std::fmt::Debug + use<> {
+    let backend = server.backend();
+    let values = backend.list_values(Space::of(cid), b"", None, 10).await.unwrap();
+    (backend.account(cid).await.unwrap(), backend.devices(cid).await.unwrap(), values)
+}
+
+#[tokio::test]
+async fn every_request_is_served_to_the_owner_and_to_nobody_else() {
+    let server = Server::new(Store::Memory);
+    let (home, _session, cid) = registered(&server, "alice", "word").await;
+    let (away, _session, _) = registered(&server, "bob", "word").await;
+    let phone = DeviceEnd::new();
+    let _session = phone.session(&server, add_device("alice", "word")).await;
+    let before = stored(&server, cid).await;
+    server.hasher.runs();
+    for body in requests(phone.peer_id()) {
+        for (who, actor, expected) in [
+            ("anonymous", Actor::Anonymous, AskError::Denied),
+            ("transient", Actor::Transient { peer: home.peer_id() }, AskError::Denied),
+            ("operator", Actor::Admin, AskError::Denied),
+            ("device of another account", Actor::Device { cid, peer: away.peer_id() }, AskError::Gone),
+            (
+                "account that is not there",
+                Actor::Device { cid: Cid(1), peer: home.peer_id() },
+                AskError::Gone,
+            ),
+        ] {
+            let answer = server.accounts.handle(&actor, body.clone()).await;
+            assert_eq!(answer, ResponseBody::Failed(expected), "{who}: {body:?}");
+        }
+    }
+    assert_eq!(stored(&server, cid).await, before);
+    assert_eq!(server.hasher.runs(), 0);
+    // In this order each of them works for the owner.
+    for body in requests(phone.peer_id()) {
+        let owner = Actor::Device { cid, peer: home.peer_id() };
+        let answer = server.accounts.handle(&owner, body.clone()).await;
+        assert!(!matches!(answer, ResponseBody::Failed(_)), "{body:?}: {answer:?}");
+    }
+    assert_eq!(server.backend().account(cid).await.unwrap(), None);
+    server.stop().await;
 }

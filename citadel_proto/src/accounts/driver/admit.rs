@@ -71,8 +71,11 @@ impl Latest {
 
 impl Accounts {
     /// Answers a proven client from `source`: with its session, or with a refusal. A session of an account closes older ones
-    /// of the same device with [`CloseReason::Superseded`]; other devices are not touched. A client that asks to resume gets its
-    /// session another path. What the session then asks of its account is answered by [`serve`](Self::serve).
+    /// of the same device with [`CloseReason::Superseded`]; other devices are not touched. What the session then asks of its
+    /// account is answered by [`serve`](Self::serve).
+    ///
+    /// A client that asks to resume gets its session another path, and what is returned is that session, which is served
+    /// already: whoever starts something for each new one looks at [`Identified::request`] before.
     ///
     /// # Errors
     /// [`AdmitError`].

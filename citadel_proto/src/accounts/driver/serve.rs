@@ -88,7 +88,7 @@ impl Accounts {
                             (id, self.answer(&actor, body).await)
                         }),
                         Err(error) => {
-                            log::warn!(target: "citadel::accounts", "session {}: {error}", session.instance());
+                            log::debug!(target: "citadel::accounts", "session {}: {error}", session.instance());
                             send.reset(NO_REQUEST);
                             recv.stop(NO_REQUEST);
                             return Left::Open;

@@ -164,7 +164,7 @@ fn cuttable() -> (DuplexStream, DuplexStream, Cut) {
     let (far, mut far_inner) = duplex(1 << 16);
     let token = tokio_util::sync::CancellationToken::new();
     let cut = Cut(token.clone().drop_guard());
-    carry(async move {
+    spawn(async move {
         tokio::select! {
             () = token.cancelled() => {}
             _ended = tokio::io::copy_bidirectional(&mut near_inner, &mut far_inner) => {}
@@ -173,7 +173,42 @@ fn cuttable() -> (DuplexStream, DuplexStream, Cut) {
     (near, far, cut)
 }
 
+/// The near end of a pipe, the far one, and what joins them.
+pub struct Held {
+    joined: tokio::task::JoinHandle<()>,
+    far: tokio::sync::oneshot::Receiver<DuplexStream>,
+    cut: tokio_util::sync::CancellationToken,
+}
+
+impl Held {
+    /// Ends the pipe for the near end alone: the far end waits on, and what it writes goes nowhere. It ends when what
+    /// is returned is dropped.
+    pub fn cut_near(self) -> impl Sized {
+        self.cut.cancel();
+        (self.joined, self.far)
+    }
+}
+
+/// A pipe in memory whose near end can end without the far one learning it.
+pub fn half_open() -> (DuplexStream, DuplexStream, Held) {
+    let (near, mut near_inner) = duplex(1 << 16);
+    let (far, mut far_inner) = duplex(1 << 16);
+    let cut = tokio_util::sync::CancellationToken::new();
+    let (keeper, kept) = tokio::sync::oneshot::channel();
+    let token = cut.clone();
+    let joined = spawn(async move {
+        tokio::select! {
+            () = token.cancelled() => {}
+            _ended = tokio::io::copy_bidirectional(&mut near_inner, &mut far_inner) => {}
+        }
+        drop(near_inner);
+        // Lives in the receiver's place until that is dropped.
+        let _gone = keeper.send(far_inner);
+    });
+    (near, far, Held { joined, far: kept, cut })
+}
+
 #[expect(clippy::disallowed_methods, reason = "the network of a test is a task of its own")]
-fn carry(network: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(network);
+fn spawn(network: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(network)
 }

@@ -3,6 +3,7 @@
 use crate::shutdown::ShutdownConfig;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::handshake::Limits;
+use citadel_crypt::ratchets::KeyLimits;
 use citadel_crypt::ratchets::rekey::{Reauth, Timing};
 use core::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct SessionConfig {
     pub ack_delay: Duration,
     /// When rounds start by themselves.
     pub rekey: RekeyPolicy,
+    /// How much one key may carry before a round is due, and before the session ends; both ends hold the peer to their own.
+    pub key_limits: KeyLimits,
     /// Timers of rounds.
     pub rekey_timing: Timing,
     /// When rounds are signed; `None` where the ends have no identities to sign with.
@@ -53,6 +56,7 @@ impl Default for SessionConfig {
             idle_after: None,
             ack_delay: Duration::from_millis(25),
             rekey: RekeyPolicy::default(),
+            key_limits: KeyLimits::default(),
             rekey_timing: Timing::default(),
             reauth: Some(Reauth::default()),
             version_age: Duration::from_secs(24 * 3600),

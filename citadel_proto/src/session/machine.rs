@@ -15,7 +15,7 @@ use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{Established, Instance};
 use citadel_crypt::identity::Identity;
 use citadel_crypt::ratchets::rekey::{self, RekeyConfig, Side, Version};
-use citadel_crypt::ratchets::{ExportError, Exporter, FINGERPRINT_LEN, PathId};
+use citadel_crypt::ratchets::{ExportError, Exporter, FINGERPRINT_LEN, PathId, RatchetConfig};
 use citadel_crypt::suite::CryptoProvider;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl SessionMachine {
         now: Timestamp,
     ) -> Self {
         let Established { side, instance, suite, mode, window, peer, peer_limits, initial, .. } = established;
-        let parts = initial.into_parts(provider, side, mode, Some((identity, peer)));
+        let ratchet = RatchetConfig { mode, limits: config.key_limits };
+        let parts = initial.into_parts(provider, side, ratchet, Some((identity, peer)));
         let exporter = parts.0.exporter();
         let rekey = RekeyConfig {
             window,

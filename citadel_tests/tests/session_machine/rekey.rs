@@ -3,6 +3,7 @@
 use super::ZERO;
 use bytes::Bytes;
 use citadel_crypt::SecrecyMode;
+use citadel_crypt::ratchets::KeyLimits;
 use citadel_crypt::ratchets::rekey::Version;
 use citadel_proto::session::{RekeyPolicy, SessionConfig};
 use citadel_proto::shutdown::Stage;
@@ -102,6 +103,73 @@ fn no_version_lives_longer_than_a_day(#[case] mute: bool) {
         world.close(Side::A, CloseReason::GoingAway);
     }
     world.finish();
+}
+
+/// A key that may carry little.
+fn worn_soon(by_bytes: bool) -> SessionConfig {
+    let (records, bytes) = if by_bytes { (u64::MAX, 40_000) } else { (40, u64::MAX) };
+    let key_limits = KeyLimits {
+        soft_records: records / 2,
+        soft_bytes: bytes / 2,
+        hard_records: records,
+        hard_bytes: bytes,
+    };
+    let never = Duration::from_secs(1 << 20);
+    SessionConfig { key_limits, dead_after: never, ping_after: never, ..SessionConfig::default() }
+}
+
+#[rstest]
+fn a_worn_key_is_renewed_and_one_at_its_hard_limit_ends_the_session(
+    #[values(SecrecyMode::BestEffort, SecrecyMode::Perfect)] mode: SecrecyMode,
+    #[values(true, false)] by_bytes: bool,
+    #[values(true, false)] answers: bool,
+) {
+    let config = SessionConfig { rekey: RekeyPolicy::Explicit, ..worn_soon(by_bytes) };
+    let mut world = World::new(12, mode, &config);
+    world.run();
+    if !answers {
+        world.stalled = Some(Side::B);
+    }
+    for _ in 0..100 {
+        if world.a.machine.try_send(ZERO, Bytes::from(vec![1; 900])).is_err() {
+            break;
+        }
+        world.run();
+        while let citadel_proto::Taken::Message(_) = world.take(Side::B, ZERO) {}
+    }
+    if answers {
+        assert!(world.a.machine.version() >= Version(4), "{}", world.a.machine.version());
+        assert_eq!(world.a.machine.stage(), Stage::Running);
+        world.close(Side::A, CloseReason::GoingAway);
+        let (a, b) = world.finish();
+        assert!(a.clean && b.clean, "{a} / {b}");
+    } else {
+        // No key is left that could seal a `Close`: its deadline is all that is waited for.
+        world.pass(Duration::from_secs(1));
+        let report = world.a.closed.clone().expect("closed");
+        assert_eq!(report.local, CloseReason::Fatal(Fault::KeyLimit));
+        world.stalled = None;
+        world.finish_after(Duration::from_secs(1 << 21));
+    }
+}
+
+#[test]
+fn rounds_come_after_so_many_records_or_so_many_bytes() {
+    for (records, bytes) in [(10, u64::MAX), (u64::MAX, 10_000)] {
+        let rekey = RekeyPolicy::Background { records, bytes, interval: Duration::from_millis(1) };
+        let config = SessionConfig { rekey, ..SessionConfig::default() };
+        let mut world = World::new(13, SecrecyMode::BestEffort, &config);
+        world.run();
+        for _ in 0..100 {
+            world.send(Side::A, ZERO, vec![1; 1_000]);
+            world.pass(Duration::from_millis(2));
+            world.message(Side::B, ZERO);
+        }
+        let version = world.a.machine.version().0;
+        assert!((8..=11).contains(&version), "{version} rounds by {records} records or {bytes} bytes");
+        world.close(Side::B, CloseReason::GoingAway);
+        world.finish();
+    }
 }
 
 #[test]

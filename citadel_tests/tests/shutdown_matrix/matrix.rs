@@ -263,6 +263,46 @@ fn a_close_that_begins_without_a_path_ends_clean_if_one_comes_in_time(
     assert_eq!(b.reason(), &CloseReason::GoingAway);
 }
 
+/// The records of a close, of its messages and of a round, cut at each of them; another path comes where both ends take one.
+#[rstest]
+fn a_close_that_is_cut_at_any_of_its_records_delivers_or_reports(
+    #[values(Closes::TheClient, Closes::TheServer, Closes::Both)] closes: Closes,
+    #[values(Round::Idle, Round::Offered, Round::Confirming)] round: Round,
+    #[values(SecrecyMode::BestEffort, SecrecyMode::Perfect)] mode: SecrecyMode,
+) {
+    let config = SessionConfig { resume: RESUME, ..SessionConfig::default() };
+    let (mut cuts, mut clean) = (0, 0);
+    loop {
+        let mut world = World::new(36, mode, &config);
+        bring_to(&mut world, round);
+        let sent = 60;
+        for side in [Side::A, Side::B] {
+            (0..sent).for_each(|number| world.send(side, ZERO, message(number)));
+        }
+        closes.sides().iter().for_each(|side| world.close(*side, CloseReason::GoingAway));
+        world.cut_at = Some(world.records + cuts + 1);
+        world.run();
+        let was_cut = world.cut_at.take().is_none();
+        let resumes = world.is_detached();
+        if resumes {
+            world.pass(Duration::from_millis(500));
+            world.attach();
+        }
+        world.pass(LONGEST_CLOSE + RESUME);
+        let read = [Side::A, Side::B].map(|side| read_all(&mut world, side));
+        let (a, b) = world.finish();
+        assert_delivered_or_reported(sent, read[1], &a);
+        assert_delivered_or_reported(sent, read[0], &b);
+        assert!(was_cut && !resumes || a.clean && b.clean, "cut at {cuts}: {a} / {b}");
+        clean += u64::from(resumes);
+        if !was_cut {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts >= 6 && clean >= 2, "{cuts} records, {clean} with a path behind them");
+}
+
 #[test]
 fn a_path_that_comes_too_late_is_refused_as_closing() {
     let config = SessionConfig { resume: RESUME, ..SessionConfig::default() };

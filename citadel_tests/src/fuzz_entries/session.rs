@@ -5,17 +5,18 @@ use crate::seeded::SeededProvider;
 use bytes::{Bytes, BytesMut};
 use citadel_crypt::handshake::{Established, Grant, Instance, Limits, ResumptionKey, SessionKind};
 use citadel_crypt::identity::Identity;
-use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::{Side, Timestamp, Version};
+use citadel_crypt::ratchets::{PathId, Toolset};
 use citadel_crypt::secret::Secret;
 use citadel_crypt::suite::sign::SEED_LEN;
 use citadel_crypt::suite::{CryptoProvider, Suite};
 use citadel_crypt::{SecrecyMode, suite::TAG_LEN};
-use citadel_proto::SessionConfig;
 use citadel_proto::frames::Frames;
 use citadel_proto::record::{self, HEADER_LEN, Header, KIND_FRAMES, MAX_PAYLOAD, RawRecord};
 use citadel_proto::session::{Input, SessionMachine};
+use citadel_proto::{ChannelId, PathLoss, SessionConfig, Taken};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
@@ -49,17 +50,10 @@ pub fn frames(data: &[u8]) {
     }
 }
 
-/// A session gets one record of `frames`, as its peer would seal them.
+/// A session gets `frames` as its peer would seal them: half of them in a record on its first path, all of them on the next.
 fn feed(frames: &[u8]) {
     let (suite, mode) = (Suite::DEFAULT, SecrecyMode::BestEffort);
     let (mut peer, _) = initial_secrets(suite).into_parts(Arc::clone(&PROVIDER), Side::Initiator, mode, None);
-    let mut body = BytesMut::with_capacity(1 + frames.len() + TAG_LEN);
-    body.extend_from_slice(&[KIND_FRAMES]);
-    body.extend_from_slice(frames);
-    let header = Header { version_bits: Version(0).low_bits(), body_len: body.len() + TAG_LEN }.encode();
-    let Ok(sealed) = peer.seal(PathId::FIRST, &header, &mut body) else { return };
-    body.extend_from_slice(&sealed.tag);
-
     let initial = initial_secrets(suite);
     let established = Established {
         side: Side::Responder,
@@ -77,18 +71,51 @@ fn feed(frames: &[u8]) {
         resumption: Arc::new(ResumptionKey::of(&initial)),
         initial,
     };
-    let config = SessionConfig::default();
+    let resume = Duration::from_secs(60);
+    let config = SessionConfig { resume, services: true, ..SessionConfig::default() };
     let provider = Arc::clone(&PROVIDER);
     let mut session = SessionMachine::new(established, provider, Arc::clone(&IDENTITY), &config, NOW);
-    session.handle(NOW, Input::Record(RawRecord { header, body }));
+    let next = PathId(1);
+    let half = frames.get(..frames.len() / 2).unwrap_or_default();
+    // Something of its own is in flight, so that acknowledgements and a new path have something to be about.
+    let _accepted = session.try_send(ChannelId(0), Bytes::from_static(&[7; 200]));
+    for (path, frames) in [(PathId::FIRST, half), (next, frames)] {
+        if path == next {
+            session.handle(NOW, Input::PathLost(PathLoss::Ended));
+            session.handle(NOW, Input::PathAttached { path });
+            let _new = peer.add_path(path);
+        }
+        if let Some(raw) = seal(&mut peer, path, frames) {
+            session.handle(NOW, Input::Record(raw));
+        }
+        run(&mut session);
+    }
+    if let Some((when, _)) = session.poll_timeout() {
+        session.handle(when, Input::Timeout);
+        run(&mut session);
+    }
+}
+
+/// A record of `frames` on `path`.
+fn seal(peer: &mut Toolset, path: PathId, frames: &[u8]) -> Option<RawRecord> {
+    let mut body = BytesMut::with_capacity(1 + frames.len() + TAG_LEN);
+    body.extend_from_slice(&[KIND_FRAMES]);
+    body.extend_from_slice(frames);
+    let header = Header { version_bits: Version(0).low_bits(), body_len: body.len() + TAG_LEN }.encode();
+    let sealed = peer.seal(path, &header, &mut body).ok()?;
+    body.extend_from_slice(&sealed.tag);
+    Some(RawRecord { header, body })
+}
+
+/// The application takes what there is, and the writer writes it all.
+fn run(session: &mut SessionMachine) {
     while session.poll_output().is_some() {}
     while session.accept_channel().is_some() {}
+    while session.accept_service_channel().is_some() {}
+    while matches!(session.take(NOW, ChannelId(0)).0, Taken::Message(_)) {}
     let mut out = BytesMut::new();
     while session.poll_transmit(NOW, &mut out, 1 << 16) {
         out.clear();
     }
-    if let Some((when, _)) = session.poll_timeout() {
-        session.handle(when, Input::Timeout);
-        while session.poll_output().is_some() {}
-    }
+    while session.poll_output().is_some() {}
 }

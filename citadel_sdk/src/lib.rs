@@ -11,6 +11,7 @@
 mod config;
 mod endpoint;
 mod kernel;
+pub mod memory;
 mod node;
 pub mod prefabs;
 pub mod prelude;

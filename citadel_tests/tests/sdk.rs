@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "sdk/memory.rs"]
+mod memory;
+#[path = "sdk/quic.rs"]
+mod quic;
+#[path = "sdk/transports.rs"]
+mod transports;
+
 use citadel_sdk::prelude::*;
 use citadel_sdk::{
     AppProtocol, CloseReason, EstablishError, HandshakeError, Psk, PskHint, RecvError, RefusalCode,

@@ -12,6 +12,7 @@ use citadel_crypt::Timestamp;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 use tokio::io::AsyncWrite;
@@ -22,6 +23,9 @@ use tokio_util::io::poll_read_buf;
 const WRITE_FILL: usize = BUFFER_LEN - record::MAX_RECORD;
 /// Turns before other tasks get theirs.
 const TURNS: usize = 16;
+
+/// How long a path may take to end after its session has: as long as its last bytes may need on a poor network.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// What the last read brought, not yet told to the machine.
 enum Arrived {
@@ -68,6 +72,8 @@ pub(super) struct SessionTask {
     is_dirty: bool,
     /// Never later than the machine's deadline; an earlier one costs a look.
     timer: Option<(Timestamp, Pin<Box<Sleep>>)>,
+    /// Ends the wait for the path's end.
+    goodbye: Option<Pin<Box<Sleep>>>,
 }
 
 impl SessionTask {
@@ -81,6 +87,7 @@ impl SessionTask {
             write: BytesMut::new(),
             is_dirty: false,
             timer: None,
+            goodbye: None,
         }
     }
 
@@ -231,11 +238,18 @@ impl SessionTask {
         self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
     }
 
-    /// Best effort: what was sealed was flushed or given up; this only says that nothing follows.
-    fn poll_goodbye(&mut self, cx: &mut Context<'_>) {
-        if let Some(io) = &mut self.io {
-            let _said = Pin::new(io).poll_shutdown(cx);
+    /// Best effort: what was sealed was flushed or given up; this only says that nothing follows, and waits for a path that
+    /// brings the last of it by itself (QUIC). TCP is ready at once.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(io) = &mut self.io else { return Poll::Ready(()) };
+        if Pin::new(io).poll_shutdown(cx).is_ready() {
+            return Poll::Ready(());
         }
+        let goodbye = self.goodbye.get_or_insert_with(|| {
+            #[expect(clippy::disallowed_methods, reason = "the driver's own wait: the machine is closed")]
+            Box::pin(tokio::time::sleep(GOODBYE))
+        });
+        goodbye.as_mut().poll(cx)
     }
 }
 
@@ -266,10 +280,7 @@ impl Future for SessionTask {
                 Standing::Attached if has_path => task.replace_io(path),
                 Standing::Attached => {}
                 Standing::Detached => task.replace_io(None),
-                Standing::Over => {
-                    task.poll_goodbye(cx);
-                    return Poll::Ready(());
-                }
+                Standing::Over => return task.poll_goodbye(cx),
             }
             let has_more = task.poll_write(cx, &turn);
             let has_fired = task.arm(turn.timeout, cx);

@@ -59,6 +59,17 @@ pub trait Listener: Send + 'static {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
+#[async_trait]
+impl Listener for Box<dyn Listener> {
+    async fn accept(&mut self) -> io::Result<Arrived> {
+        (**self).accept().await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        (**self).local_addr()
+    }
+}
+
 /// A stream that arrived.
 pub struct Arrived {
     /// The stream.

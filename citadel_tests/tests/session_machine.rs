@@ -27,6 +27,8 @@ mod rekey;
 mod resume;
 #[path = "session_machine/retell.rs"]
 mod retell;
+#[path = "session_machine/rogue.rs"]
+mod rogue;
 
 /// The channel that exists from the start.
 const ZERO: citadel_proto::ChannelId = citadel_proto::ChannelId(0);

@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// The initiator as an authenticated attacker, and its victim.
 pub struct Rogue {
     toolset: Toolset,
+    path: PathId,
     /// The victim.
     pub victim: SessionMachine,
     /// What the victim's session is called.
@@ -27,14 +28,19 @@ pub struct Rogue {
 impl Rogue {
     /// A session right after its handshake; the victim takes `limits`.
     pub fn new(limits: Limits) -> Self {
+        Self::with_config(&SessionConfig { limits, ..SessionConfig::default() })
+    }
+
+    /// The same with everything else of the victim's configuration.
+    pub fn with_config(config: &SessionConfig) -> Self {
+        let limits = config.limits;
         let pair = Pair::new(SecrecyMode::BestEffort, limits);
         let (established, identity) = pair.responder;
         let instance = established.instance;
-        let config = SessionConfig { limits, ..SessionConfig::default() };
-        let victim = SessionMachine::new(established, Arc::new(Native), identity, &config, Timestamp::ZERO);
+        let victim = SessionMachine::new(established, Arc::new(Native), identity, config, Timestamp::ZERO);
         let (rogue, _) = pair.initiator;
         let (toolset, _) = rogue.initial.into_parts(Arc::new(Native), Side::Initiator, rogue.mode, None);
-        Self { toolset, victim, instance, closed: None }
+        Self { toolset, path: PathId::FIRST, victim, instance, closed: None }
     }
 
     /// A record with `payload` under kind `kind`.
@@ -43,9 +49,26 @@ impl Rogue {
         body.extend_from_slice(payload);
         let version_bits = self.toolset.latest().low_bits();
         let header = Header { version_bits, body_len: body.len() + TAG_LEN }.encode();
-        let sealed = self.toolset.seal(PathId::FIRST, &header, &mut body).expect("keys are fresh");
+        let sealed = self.toolset.seal(self.path, &header, &mut body).expect("keys are fresh");
         body.extend_from_slice(&sealed.tag);
         RawRecord { header, body }
+    }
+
+    /// Another path, proven as far as the victim knows.
+    pub fn attach(&mut self) {
+        self.path = PathId(self.path.0 + 1);
+        self.toolset.add_path(self.path).expect("ids rise");
+        self.victim.handle(Timestamp::ZERO, Input::PathAttached { path: self.path });
+        self.drain();
+    }
+
+    /// Everything that the victim has to say goes nowhere.
+    pub fn let_it_speak(&mut self) {
+        let mut out = BytesMut::new();
+        while self.victim.poll_transmit(Timestamp::ZERO, &mut out, 1 << 20) {
+            out.clear();
+            self.drain();
+        }
     }
 
     /// Gives the victim a record of frames.

@@ -173,8 +173,8 @@ impl<'a> Machine for Service<'a> {
             },
             (Phase::Asked, fact) => on_asked(fact),
             (Phase::Revoking(peer), Fact::Revoked(was_live)) => {
-                let closes = if was_live { vec![peer] } else { Vec::new() };
-                Next::Done(Answer { response: ResponseBody::Was(was_live), closes })
+                // Closed again, too: whoever revoked it before may have been cut off in between.
+                Next::Done(Answer { response: ResponseBody::Was(was_live), closes: vec![peer] })
             }
             (Phase::Confirming { change, account }, Fact::Verified(verified)) => {
                 context.on_confirmed(change, account, verified)

@@ -6,6 +6,7 @@ use super::support::{
 use citadel_crypt::handshake::{Cid, RefusalCode};
 use citadel_proto::CloseReason;
 use citadel_proto::accounts::AdminError;
+use citadel_tests::cancel::{at_each_poll, poll_then_drop};
 use rstest::rstest;
 
 #[rstest]
@@ -60,5 +61,22 @@ async fn operations_on_an_account_that_is_not_there_say_so() {
     assert!(matches!(server.accounts.find(&user("nobody")).await, Err(AdminError::NoAccount)));
     assert!(!server.accounts.delete(nobody).await.unwrap());
     assert!(!server.accounts.revoke_device(nobody, DeviceEnd::new().peer_id()).await.unwrap());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_given_up_at_any_point_leaves_no_session_once_it_is_repeated() {
+    let server = Server::new(Store::Memory);
+    let mut number = 0;
+    at_each_poll(64, async |polls| {
+        number += 1;
+        let (_, session, cid) = registered(&server, &format!("user {number}"), "word").await;
+        let outcome = poll_then_drop(server.accounts.delete(cid), polls).await;
+        server.accounts.delete(cid).await.unwrap();
+        assert_eq!(ended_by(&session).await, CloseReason::Revoked);
+        assert_eq!(server.backend().account(cid).await.unwrap(), None);
+        outcome
+    })
+    .await;
     server.stop().await;
 }

@@ -189,3 +189,32 @@ async fn a_session_that_ends_ends_its_requests_typed() {
     );
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_channels_and_a_reader_that_stalls_stop_no_other_request() {
+    let server = Server::new(Store::Memory);
+    let (_, session, _) = registered(&server, "alice", "word").await;
+    let request = wire::encode_request(7, &RequestBody::Profile).unwrap().to_vec();
+    let mut idle = Vec::new();
+    for _ in 0..12 {
+        let mut channel = session.open_service_channel(SERVICE).await.unwrap();
+        channel.send(request.clone()).await.unwrap();
+        assert!(channel.recv().await.unwrap().is_some());
+        idle.push(channel);
+    }
+    // A page of a quarter of a mebibyte for each request, which nobody reads: credit stops the answers, then the requests.
+    let account = client(&session);
+    for n in 0..4_u8 {
+        account.put(None, [n], vec![n; Space::MAX_VALUE], Expect::Any).await.unwrap();
+    }
+    let page = RequestBody::List { about: None, prefix: Vec::new(), after: None, limit: 10 };
+    let page = wire::encode_request(8, &page).unwrap().to_vec();
+    for _ in 0..30 {
+        idle[0].send(page.clone()).await.unwrap();
+    }
+    let asked = (0..200_u32).map(|n| account.put(None, n.to_be_bytes(), "x", Expect::Absent));
+    for answer in join_all(asked).await {
+        answer.unwrap();
+    }
+    server.stop().await;
+}

@@ -123,16 +123,23 @@ impl Accounts {
         Ok(was_live)
     }
 
-    /// Removes an account with everything in it; whether it was there.
+    /// Removes an account with everything in it; whether it was there. It is blocked first, so that its sessions are closed
+    /// before nobody knows which they were: one that was cut off in between, by a failure of the store for example, leaves
+    /// the account blocked and is repeated.
     ///
     /// # Errors
     /// [`AdminError`].
     pub async fn delete(&self, cid: Cid) -> Result<bool, AdminError> {
         allowed(Action::DeleteAccount, cid)?;
+        let change = AccountChange { blocked: Some(true), ..AccountChange::default() };
+        match self.change(cid, &change).await {
+            Ok(_) => {}
+            Err(AdminError::NoAccount) => return Ok(false),
+            Err(error) => return Err(error),
+        }
         let devices = self.inner.backend.devices(cid).await?;
-        let was_there = self.inner.backend.remove_account(cid).await?;
         self.close_sessions(cid, &peers(&devices), None);
-        Ok(was_there)
+        Ok(self.inner.backend.remove_account(cid).await?)
     }
 
     /// Applies `change` to the account as it is then; the devices that it revoked.

@@ -73,6 +73,11 @@ impl Accounts {
         let mut working = FuturesUnordered::new();
         let mut reads = true;
         while reads || !working.is_empty() {
+            // A request is read once there is a turn for it: what a session may have read here is bounded by its turns.
+            let next = async {
+                let turn = turns.acquire().await;
+                (turn, recv.recv().await)
+            };
             tokio::select! {
                 biased;
                 Some((id, answer)) = working.next(), if !working.is_empty() => {
@@ -80,12 +85,12 @@ impl Accounts {
                         return Left::Revoked;
                     }
                 }
-                message = recv.recv(), if reads && working.len() < OUTSTANDING => match message {
+                (turn, message) = next, if reads => match message {
                     Ok(Some(message)) => match wire::decode_request(&message) {
                         Ok((id, body)) => working.push(async move {
-                            // Nobody closes it.
-                            let _turn = turns.acquire().await;
-                            (id, self.answer(&actor, body).await)
+                            let answer = self.answer(&actor, body).await;
+                            drop(turn);
+                            (id, answer)
                         }),
                         Err(error) => {
                             log::debug!(target: "citadel::accounts", "session {}: {error}", session.instance());

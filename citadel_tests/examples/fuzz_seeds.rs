@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
     Cid, ClientConfig, ClientProof, DeviceName, DisplayName, Grant, HandshakeConfig, Instance, Limits,
-    Password, Psk, PskHint, Refusal, RefusalCode, Request, ServerConfig, ServerProof, SessionKind, Trust,
-    UserName, VerdictBody,
+    Password, Psk, PskHint, Refusal, RefusalCode, Refused, Request, ResumeRequest, ServerConfig, ServerProof,
+    SessionKind, Trust, UserName, VerdictBody,
 };
 use citadel_crypt::identity::Identity;
 use citadel_crypt::ratchets::record::{Frame, RecordHeader, RecordKind};
@@ -36,6 +36,7 @@ use citadel_tests::sources;
 use citadel_tests::tamper::Pair;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io};
 
 fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -84,12 +85,39 @@ fn flights() -> io::Result<()> {
     let proof = ClientProof { identity: public, signature, request: request.clone(), mac: [4; 32] };
     write("flights", "client_proof", &proof.encode())?;
     write("flights", "request", &request)?;
+    requests()?;
     write("flights", "refusal", &Refusal { code: RefusalCode::BUSY }.encode())?;
     write(
         "flights",
         "accepted",
         &VerdictBody::Accepted { limits: Limits::default(), grant: Grant::default() }.encode(),
     )
+}
+
+/// A request of each kind, and what a server says to them.
+fn requests() -> io::Result<()> {
+    let user = || UserName::new("alice").map_err(io::Error::other);
+    let password = || Password::new("correct horse").map_err(io::Error::other);
+    let device = || DeviceName::new("laptop").map_err(io::Error::other);
+    let display_name = DisplayName::new("Alice").map_err(io::Error::other)?;
+    let resume = ResumeRequest { instance: Instance::of(&[1; 32]), path: 1, proof: [2; 32] };
+    let requests = [
+        (
+            "register",
+            Request::Register { user: user()?, display_name, password: password()?, device: device()? },
+        ),
+        ("login", Request::Login { user: user()? }),
+        ("add_device", Request::AddDevice { user: user()?, password: password()?, device: device()? }),
+        ("transient", Request::Transient),
+        ("resume", Request::Resume(resume)),
+    ];
+    for (name, request) in requests {
+        write("flights", &format!("request_{name}"), &request.encode())?;
+    }
+    let grant = Grant { cid: Some(Cid(7)), resume: Duration::from_secs(60) };
+    write("flights", "granted", &VerdictBody::Accepted { limits: Limits::default(), grant }.encode())?;
+    let refused = Refused::after(RefusalCode::RATE_LIMITED, Duration::from_secs(2));
+    write("flights", "refused", &VerdictBody::Refused(refused).encode())
 }
 
 /// Every message of one round, and a `Cancel`.

@@ -1,6 +1,6 @@
 //! The establishment handshake between real machines: what must succeed, what must be refused, and how.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
 #[path = "handshake/agreement.rs"]
 mod agreement;
@@ -14,5 +14,9 @@ mod lifecycle;
 mod parsers;
 #[path = "handshake/refusals.rs"]
 mod refusals;
+#[path = "handshake/requests.rs"]
+mod requests;
+#[path = "handshake/resumption.rs"]
+mod resumption;
 #[path = "handshake/setup.rs"]
 mod setup;

@@ -22,6 +22,11 @@ impl ResumeBinding {
     pub(super) fn new(th2: &[u8; 32], mac_s: &[u8; 32], id_c: &[u8]) -> Self {
         Self(Transcript::new(labels::RESUME_BINDING).field(th2).field(mac_s).field(id_c).finish())
     }
+
+    /// The hash.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// The request for another path of a session.

@@ -4,7 +4,7 @@ use citadel_crypt::Timestamp;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
     ClientConfig, ClientHandshake, Established, Grant, Handled, HandshakeError, Input, Output, RefusalCode,
-    ServerConfig, ServerHandshake,
+    Refused, Request, ResumeBinding, ServerConfig, ServerHandshake,
 };
 use citadel_crypt::ratchets::rekey::Side;
 use std::sync::Arc;
@@ -14,8 +14,12 @@ use std::sync::Arc;
 pub enum Answer {
     /// Yes.
     Accept,
+    /// Yes, with this.
+    Grant(Grant),
     /// No, with this code.
     Refuse(RefusalCode),
+    /// No, with this.
+    Refused(Refused),
     /// Nothing.
     Silence,
 }
@@ -45,6 +49,8 @@ pub struct Ends {
     pub flights: Vec<(Side, Vec<u8>)>,
     /// Whom each application was asked about.
     pub asked: Vec<(Side, PeerId)>,
+    /// What the server's application was asked for, and what the proof of a resumption was to be bound to.
+    pub requested: Option<(Request, ResumeBinding)>,
     /// What each delivered flight did to its receiver.
     pub handled: Vec<(Side, Handled)>,
 }
@@ -125,8 +131,13 @@ impl Pair {
                     self.ends.handled.push((side.peer(), handled));
                 }
             }
-            Output::Ask { peer } | Output::Request { peer, .. } => {
+            Output::Ask { peer } => {
                 self.ends.asked.push((side, peer.peer_id()));
+                self.answer(side);
+            }
+            Output::Request { peer, request, binding } => {
+                self.ends.asked.push((side, peer.peer_id()));
+                self.ends.requested = Some((request, binding));
                 self.answer(side);
             }
             Output::Established(established) => self.end(side, Ok(established)),
@@ -142,6 +153,8 @@ impl Pair {
         };
         let _ = match answer {
             Answer::Accept => self.input(side, Input::Accept(Grant::default())),
+            Answer::Grant(grant) => self.input(side, Input::Accept(grant)),
+            Answer::Refused(refused) => self.input(side, Input::Refuse(refused)),
             Answer::Refuse(code) => self.input(side, Input::Refuse(code.into())),
             Answer::Silence => Handled::Done,
         };

@@ -2,7 +2,7 @@
 
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{
-    ClientConfig, HandshakeConfig, Psk, PskHint, ServerConfig, SessionKind, Trust,
+    ClientConfig, HandshakeConfig, HandshakeError, Psk, PskHint, ServerConfig, SessionKind, Trust,
 };
 use citadel_crypt::identity::Identity;
 use citadel_crypt::suite::Native;
@@ -39,7 +39,11 @@ impl Setup {
     }
 
     pub(crate) fn pair(self) -> Pair {
-        Pair::new(self.client, &Arc::new(self.server), SOURCE, self.under_load, NOW).unwrap()
+        self.try_pair().unwrap()
+    }
+
+    pub(crate) fn try_pair(self) -> Result<Pair, HandshakeError> {
+        Pair::new(self.client, &Arc::new(self.server), SOURCE, self.under_load, NOW)
     }
 
     pub(crate) fn run(self) -> Ends {

@@ -11,11 +11,8 @@ async fn main() -> Result<(), BoxError> {
         Ok(connection.channel.finish().await?)
     });
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let node = NodeBuilder::new(echo)
-        .identity(Identity::generate())
-        .listen(Transport::Tcp(&address))
-        .start()
-        .await?;
+    let node = NodeBuilder::new(echo).identity(Identity::generate()).transient(true);
+    let node = node.listen(Transport::Tcp(&address)).start().await?;
     println!("{}", node.addr()); // PEER_ID@127.0.0.1:PORT
     tokio::signal::ctrl_c().await?;
     let (_kernel, report) = node.shutdown().await?;

@@ -1,5 +1,6 @@
 //! The endpoint: an identity, an address perhaps, and the sessions it takes part in.
 
+use crate::server_connection::tcp_dialer;
 use crate::{EndpointConfig, EndpointReport};
 use citadel_crypt::addr::{NodeAddr, PeerId};
 use citadel_crypt::handshake::{ServerConfig, Trust};
@@ -9,7 +10,6 @@ use citadel_proto::driver::{
     Acceptor, Admission, EstablishError, Hub, Identified, Incoming, Session, Tcp, Transport, TrustPolicy,
 };
 use core::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -130,7 +130,9 @@ impl Endpoint {
         }
     }
 
-    /// Opens a session to the node at `server`, which must prove to be the peer that the address names.
+    /// Opens a session to the node at `server`, which must prove to be the peer that the address names. Where both ends have
+    /// a [resume time](citadel_proto::SessionConfig::resume), the session outlives the loss of its path: it is dialled
+    /// again until the shorter of the two is over.
     ///
     /// # Errors
     /// [`EstablishError`]: the path cannot be opened in time or fails, the handshake fails
@@ -143,11 +145,9 @@ impl Endpoint {
         if inner.hub.is_closed() {
             return Err(EstablishError::EndpointClosed);
         }
-        let dial = Tcp.connect(server.host(), server.port());
-        let io = tokio::time::timeout(inner.config.dial_deadline, dial)
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        self.connect_io(io, server.peer()).await
+        let dialer = tcp_dialer(server.host().to_owned(), server.port(), inner.config.dial_deadline);
+        let config = inner.config.client(&inner.identity, Trust::Peer(server.peer()));
+        inner.hub.connect_with(dialer, config, inner.config.session.clone(), None).await
     }
 
     /// Opens a session over `io`, any ordered path, to the node with the peer id `peer`.

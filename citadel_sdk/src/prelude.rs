@@ -1,11 +1,11 @@
 //! What almost every application names.
 
 pub use crate::prefabs::client::SingleClientServerConnectionKernel;
-pub use crate::prefabs::server::{ClientConnectListenerKernel, EmptyKernel};
+pub use crate::prefabs::server::{ClientConnectListenerKernel, EmptyKernel, InternalServiceKernel};
 pub use crate::{
-    Channel, Connection, Endpoint, EndpointConfig, Identity, Incoming, KernelResult, NetKernel, Node,
-    NodeAddr, NodeBuilder, NodeRemote, PeerId, Reconnect, SecrecyMode, ServerConnection, Session, Transport,
-    async_trait,
+    Channel, Connection, Endpoint, EndpointConfig, Identity, Incoming, KernelResult, Memory, NetKernel, Node,
+    NodeAddr, NodeBuilder, NodeRemote, PeerId, Reconnect, Redb, SecrecyMode, ServerConnection, Session,
+    Transport, async_trait,
 };
 
 /// Any error, for `main` and for handlers that only pass errors on.

@@ -2,21 +2,24 @@
 
 use super::driver::{self, Node};
 use super::error::NodeError;
-use super::remote::{Inner, NodeRemote};
+use super::reload::Settings;
+use super::remote::{Inner, NodeRemote, Parts};
 use crate::EndpointConfig;
 use crate::kernel::NetKernel;
 use crate::report::NodeReport;
+use crate::trust::ServerTrust;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::handshake::{AppProtocol, Limits, Psk, ServerConfig};
 use citadel_crypt::identity::Identity;
-use citadel_crypt::suite::{SecurityLevel, Suite};
+use citadel_crypt::suite::{Native, SecurityLevel, Suite};
 use citadel_proto::RekeyPolicy;
+use citadel_proto::accounts::{Accounts, AccountsConfig};
+use citadel_proto::backend::{Backend, Memory};
 use citadel_proto::driver::{
     Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Listener, Tcp, Transport as _,
 };
 use core::fmt;
 use core::time::Duration;
-use std::io;
 use std::sync::Arc;
 
 /// Where a node listens.
@@ -41,6 +44,10 @@ pub struct NodeBuilder<K> {
     identity: Option<Arc<Identity>>,
     config: EndpointConfig,
     listen: Vec<Listen>,
+    backend: Option<Arc<dyn Backend>>,
+    accounts: AccountsConfig,
+    trust: Option<ServerTrust>,
+    resume: Duration,
     shutdown_deadline: Duration,
 }
 
@@ -52,6 +59,10 @@ impl<K: NetKernel> NodeBuilder<K> {
             identity: None,
             config: EndpointConfig::default(),
             listen: Vec::new(),
+            backend: None,
+            accounts: AccountsConfig::default(),
+            trust: None,
+            resume: Duration::from_secs(60),
             shutdown_deadline: Duration::from_secs(10),
         }
     }
@@ -73,6 +84,58 @@ impl<K: NetKernel> NodeBuilder<K> {
     /// Listens with a transport of one's own as well.
     pub fn listen_on(mut self, listener: impl Listener) -> Self {
         self.listen.push(Listen::On(Box::new(listener)));
+        self
+    }
+
+    /// Where a server keeps its accounts and what belongs to them: [`Redb`](crate::Redb) in a file. Without one they live in
+    /// memory and end with the node.
+    pub fn backend(self, backend: impl Backend) -> Self {
+        self.shared_backend(Arc::new(backend))
+    }
+
+    /// As [`backend`](Self::backend) for one that is used elsewhere, too.
+    pub fn shared_backend(mut self, backend: Arc<dyn Backend>) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// Everything that a server's accounts can be told; replaces what the methods below set so far.
+    pub fn accounts(mut self, config: AccountsConfig) -> Self {
+        self.resume = config.policy.resume;
+        self.accounts = config;
+        self
+    }
+
+    /// Whether anyone may make an account on this server. Yes by default.
+    pub const fn registration(mut self, is_open: bool) -> Self {
+        self.accounts.policy.registration = is_open;
+        self
+    }
+
+    /// Whether this server takes clients without an account that ask for that. No by default.
+    pub const fn transient(mut self, is_allowed: bool) -> Self {
+        self.accounts.policy.transient = is_allowed;
+        self
+    }
+
+    /// Whether this server takes sessions between bare identities, those of an [`Endpoint`](crate::Endpoint) for example. No by
+    /// default; [`NetKernel::on_identified`] chooses among them.
+    pub const fn identities(mut self, is_allowed: bool) -> Self {
+        self.accounts.policy.identity = is_allowed;
+        self
+    }
+
+    /// Whom a client takes for its server where the address names no peer ([`ServerConnection::at`](crate::ServerConnection::at)).
+    /// Nobody by default.
+    pub fn trust(mut self, trust: ServerTrust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// How long a session whose path is lost waits for another one, the shorter time of both ends. 60 s; zero for not at
+    /// all. Meanwhile its handles work: sending fills the credit, receiving waits.
+    pub const fn resume(mut self, time: Duration) -> Self {
+        self.resume = time;
         self
     }
 
@@ -157,7 +220,8 @@ impl<K: NetKernel> NodeBuilder<K> {
         self
     }
 
-    /// Everything that sessions and handshakes can be told; replaces what the methods above set so far.
+    /// Everything that sessions and handshakes can be told, but for the [resume time](Self::resume); replaces what other
+    /// methods set of it so far.
     pub fn config(mut self, config: EndpointConfig) -> Self {
         self.config = config;
         self
@@ -173,49 +237,63 @@ impl<K: NetKernel> NodeBuilder<K> {
     /// # Cancel safety
     /// Dropping the future starts nothing.
     pub async fn start(self) -> Result<Node<K>, NodeError> {
-        let Self { kernel, identity, config, listen, shutdown_deadline } = self;
+        let Self { kernel, identity, mut config, listen, backend, mut accounts, trust, resume, .. } = self;
+        let deadline = self.shutdown_deadline;
         let identity = identity.ok_or(NodeError::NoIdentity)?;
+        config.session.resume = resume;
+        accounts.policy.resume = resume;
+        let is_server = !listen.is_empty();
+        config.session.services = is_server;
         let server = config.server(&identity).map_err(|error| NodeError::Config(error.into()))?;
         let hub = Hub::new();
-        let acceptors = listen_all(&hub, &config, Arc::new(server), listen).await?;
-        let listens = acceptors.iter().flat_map(Acceptor::local_addrs).copied().collect();
-        let inner = Arc::new(Inner::new(identity, config, hub, listens, shutdown_deadline));
-        let remote = NodeRemote { inner };
+        let server = Arc::new(server);
+        let acceptor = listen_all(&hub, &config, Arc::clone(&server), listen).await?;
+        let accounts = if is_server { Some(open_accounts(&hub, backend, accounts)?) } else { None };
+        let listens = acceptor.as_ref().map(|acceptor| acceptor.local_addrs().to_vec()).unwrap_or_default();
+        let door = acceptor.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let settings = Settings::new(config, server, door);
+        let parts = Parts { identity, settings, trust, hub, accounts, listens, deadline };
+        let remote = NodeRemote { inner: Arc::new(Inner::new(parts)) };
         if let Err(source) = kernel.on_start(&remote).await {
             return Err(NodeError::Kernel { source, report: NodeReport::default() });
         }
-        Ok(driver::spawn(kernel, remote, acceptors))
+        Ok(driver::spawn(kernel, remote, acceptor))
     }
 }
 
-/// Opens the listeners in order.
+fn open_accounts(
+    hub: &Hub,
+    backend: Option<Arc<dyn Backend>>,
+    config: AccountsConfig,
+) -> Result<Accounts, NodeError> {
+    let backend = backend.unwrap_or_else(|| Arc::new(Memory::new()));
+    Accounts::new(hub.clone(), backend, config, Arc::new(Native)).map_err(NodeError::Accounts)
+}
+
+/// Opens the listeners in order; none for a client.
 async fn listen_all(
     hub: &Hub,
     config: &EndpointConfig,
     server: Arc<ServerConfig>,
     listen: Vec<Listen>,
-) -> Result<Vec<Acceptor>, NodeError> {
-    let admission = Admission::new(config.handshake_caps);
-    let mut acceptors = Vec::with_capacity(listen.len());
+) -> Result<Option<Arc<Acceptor>>, NodeError> {
+    let mut listeners = Vec::with_capacity(listen.len());
     for place in listen {
-        let (address, listener) = match place {
-            Listen::Tcp(address) => {
-                let listener = Tcp.listen(&address).await;
-                (address, listener)
-            }
-            Listen::On(listener) => ("its own listener".to_owned(), Ok(listener)),
-        };
-        let failed = |source: io::Error| NodeError::Listen { address, source };
-        let listener = match listener {
-            Ok(listener) => listener,
-            Err(error) => return Err(failed(error)),
-        };
-        let session = config.session.clone();
-        let acceptor =
-            Acceptor::new(hub.clone(), vec![listener], Arc::clone(&server), session, admission.clone());
-        acceptors.push(acceptor.map_err(failed)?);
+        listeners.push(match place {
+            Listen::Tcp(address) => match Tcp.listen(&address).await {
+                Ok(listener) => listener,
+                Err(source) => return Err(NodeError::Listen { address, source }),
+            },
+            Listen::On(listener) => listener,
+        });
     }
-    Ok(acceptors)
+    if listeners.is_empty() {
+        return Ok(None);
+    }
+    let admission = Admission::new(config.handshake_caps);
+    let acceptor = Acceptor::new(hub.clone(), listeners, server, config.session.clone(), admission);
+    let failed = |source| NodeError::Listen { address: "the address of a listener".to_owned(), source };
+    acceptor.map(|acceptor| Some(Arc::new(acceptor))).map_err(failed)
 }
 
 impl<K> fmt::Debug for NodeBuilder<K> {

@@ -4,7 +4,9 @@ use super::error::NodeError;
 use super::remote::{Inner, Listed, NodeRemote};
 use crate::kernel::{KernelResult, NetKernel};
 use crate::report::NodeReport;
-use citadel_proto::driver::{Acceptor, EstablishError, Incoming, Session};
+use citadel_crypt::handshake::Request;
+use citadel_proto::accounts::{Accounts, AdmitError};
+use citadel_proto::driver::{Acceptor, Incoming, Session};
 use citadel_proto::{CloseReason, CloseReport};
 use core::fmt;
 use core::ops::Deref;
@@ -94,9 +96,9 @@ impl Drop for AbortOnDrop {
 }
 
 /// Starts the tasks of a node.
-pub(super) fn spawn<K: NetKernel>(kernel: K, remote: NodeRemote, acceptors: Vec<Acceptor>) -> Node<K> {
+pub(super) fn spawn<K: NetKernel>(kernel: K, remote: NodeRemote, acceptor: Option<Arc<Acceptor>>) -> Node<K> {
     let guard = AbortOnDrop { inner: Arc::clone(&remote.inner) };
-    let work = Main { kernel: Arc::new(kernel), inner: Arc::clone(&remote.inner), acceptors };
+    let work = Main { kernel: Arc::new(kernel), inner: Arc::clone(&remote.inner), acceptor };
     let aborted = remote.inner.aborted.clone();
     let main = TaskTracker::new().spawn(work.run(aborted));
     Node { remote, main, guard }
@@ -106,7 +108,8 @@ pub(super) fn spawn<K: NetKernel>(kernel: K, remote: NodeRemote, acceptors: Vec<
 struct Main<K> {
     kernel: Arc<K>,
     inner: Arc<Inner>,
-    acceptors: Vec<Acceptor>,
+    /// Of a server. Dropped last: it holds the sockets.
+    acceptor: Option<Arc<Acceptor>>,
 }
 
 /// How a callback's task ended; none if it was cut short.
@@ -115,9 +118,8 @@ type Joined = Result<Option<KernelResult>, JoinError>;
 impl<K: NetKernel> Main<K> {
     /// None if the node was dropped.
     async fn run(self, dropped: CancellationToken) -> Option<Result<(K, NodeReport), NodeError>> {
-        let Self { kernel, inner, acceptors } = self;
-        let acceptors: Vec<_> = acceptors.into_iter().map(Arc::new).collect();
-        for acceptor in &acceptors {
+        let Self { kernel, inner, acceptor } = self;
+        if let Some(acceptor) = &acceptor {
             let accepting = accept(Arc::clone(&kernel), Arc::clone(&inner), Arc::clone(acceptor));
             inner.tasks.spawn(accepting);
         }
@@ -149,7 +151,7 @@ impl<K: NetKernel> Main<K> {
             let on_stop = inner.stopped_callback(async move { kernel.on_stop().await });
             on_stop.await
         };
-        drop(acceptors);
+        drop(acceptor);
         let report = report(closed);
         match failure(ran).or(failure(stopped)) {
             Some(Failure::Error(source)) => Some(Err(NodeError::Kernel { source, report })),
@@ -234,7 +236,7 @@ async fn accept<K: NetKernel>(kernel: Arc<K>, inner: Arc<Inner>, acceptor: Arc<A
         inner.tasks.spawn(async move {
             let from = incoming.remote_addr();
             // Boxed: what a handshake needs is not kept for the life of the session.
-            match Box::pin(admit(&*kernel, incoming)).await {
+            match Box::pin(admit(&*kernel, &serving, incoming)).await {
                 Ok(Some(session)) => serve(kernel, serving, session).await,
                 Ok(None) => {}
                 Err(error) => log::debug!(target: "citadel::node", "{from}: {error}"),
@@ -243,20 +245,39 @@ async fn accept<K: NetKernel>(kernel: Arc<K>, inner: Arc<Inner>, acceptor: Arc<A
     }
 }
 
-/// The handshake and the kernel's say; none if that is no.
-async fn admit<K: NetKernel>(kernel: &K, incoming: Incoming) -> Result<Option<Session>, EstablishError> {
+/// The handshake, the kernel's say and that of the accounts; none where no new session came of it.
+async fn admit<K: NetKernel>(
+    kernel: &K,
+    inner: &Inner,
+    incoming: Incoming,
+) -> Result<Option<Session>, AdmitError> {
+    let source = incoming.remote_addr().ip();
     let identified = incoming.identify().await?;
-    match kernel.on_identified(identified.peer(), identified.request()).await {
-        Ok(()) => identified.accept().await.map(Some),
-        Err(code) => {
-            identified.refuse(code).await;
-            Ok(None)
-        }
+    if matches!(identified.request(), Request::Resume(_)) {
+        // Whose session it is, its handler runs already.
+        let _resumed = identified.resume().await?;
+        return Ok(None);
+    }
+    if let Err(code) = kernel.on_identified(identified.peer(), identified.request()).await {
+        identified.refuse(code).await;
+        return Ok(None);
+    }
+    match &inner.accounts {
+        Some(accounts) => accounts.admit(identified, source).await.map(Some),
+        None => Ok(Some(identified.accept().await?)),
     }
 }
 
+/// The session's handler, and beside it what the session asks of its account.
 async fn serve<K: NetKernel>(kernel: Arc<K>, inner: Arc<Inner>, session: Session) {
     let _listed = Listed::new(Arc::clone(&inner), &session);
+    if let Some(accounts) = &inner.accounts {
+        inner.tasks.spawn(answer(accounts.clone(), session.clone(), inner.aborted.clone()));
+    }
     let handled = session.clone();
     inner.supervise(session, async move { kernel.on_session(handled).await }).await;
+}
+
+async fn answer(accounts: Accounts, session: Session, aborted: CancellationToken) {
+    aborted.run_until_cancelled(accounts.serve(&session)).await;
 }

@@ -2,6 +2,8 @@
 
 use crate::prelude::BoxError;
 use crate::report::NodeReport;
+use crate::server_connection::ConnectError;
+use citadel_proto::accounts::AccountsSetupError;
 use citadel_proto::driver::EstablishError;
 use std::io;
 
@@ -15,6 +17,9 @@ pub enum NodeError {
     /// No handshake can run with this configuration.
     #[error("the node's configuration")]
     Config(#[source] EstablishError),
+    /// The server's accounts cannot be set up.
+    #[error("the server's accounts")]
+    Accounts(#[source] AccountsSetupError),
     /// It cannot listen there.
     #[error("cannot listen on {address}")]
     Listen {
@@ -62,6 +67,7 @@ impl NodeError {
             Self::Panicked { .. } => 5,
             Self::Stuck { .. } => 6,
             Self::Aborted => 7,
+            Self::Accounts(_) => 8,
         }
     }
 
@@ -69,7 +75,7 @@ impl NodeError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Kernel { source, .. } => {
-                source.downcast_ref::<EstablishError>().is_some_and(EstablishError::is_retryable)
+                source.downcast_ref::<ConnectError>().is_some_and(ConnectError::is_retryable)
             }
             _ => false,
         }

@@ -15,10 +15,12 @@ mod builder;
 mod driver;
 mod error;
 mod handlers;
+mod reload;
 mod remote;
 
 pub use builder::{NodeBuilder, Transport};
 pub use driver::Node;
 pub use error::NodeError;
 pub use handlers::SessionEnd;
+pub use reload::Reload;
 pub use remote::{NodeRemote, Who};

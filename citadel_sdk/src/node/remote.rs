@@ -1,13 +1,15 @@
 //! The handle that callbacks and their application use on a running node.
 
 use super::handlers::{History, SessionEnd};
-use crate::EndpointConfig;
+use super::reload::Settings;
 use crate::kernel::KernelResult;
-use crate::server_connection::ServerConnection;
+use crate::server_connection::{Client, ConnectError, ServerConnection};
+use crate::trust::ServerTrust;
 use citadel_crypt::addr::{NodeAddr, PeerId};
-use citadel_crypt::handshake::Instance;
+use citadel_crypt::handshake::{Cid, Instance};
 use citadel_crypt::identity::Identity;
-use citadel_proto::driver::{EstablishError, Hub, Session};
+use citadel_proto::accounts::Accounts;
+use citadel_proto::driver::{Hub, Session};
 use citadel_proto::{CloseReason, CloseReport};
 use core::fmt;
 use core::time::Duration;
@@ -29,8 +31,11 @@ pub struct NodeRemote {
 /// What a node's tasks share.
 pub(super) struct Inner {
     pub(super) identity: Arc<Identity>,
-    pub(super) config: EndpointConfig,
+    pub(super) settings: Settings,
+    pub(super) trust: Option<ServerTrust>,
     pub(super) hub: Hub,
+    /// Of a server.
+    pub(super) accounts: Option<Accounts>,
     pub(super) listens: Vec<SocketAddr>,
     /// Longest time from the beginning of the end to the report.
     pub(super) deadline: Duration,
@@ -52,6 +57,8 @@ pub enum Who {
     Session(Instance),
     /// Those with this node.
     Peer(PeerId),
+    /// Those of this account, from all its devices.
+    Account(Cid),
     /// All.
     Everybody,
 }
@@ -68,11 +75,18 @@ impl From<PeerId> for Who {
     }
 }
 
+impl From<Cid> for Who {
+    fn from(cid: Cid) -> Self {
+        Self::Account(cid)
+    }
+}
+
 impl Who {
     fn is(&self, session: &Session) -> bool {
         match self {
             Self::Session(instance) => session.instance() == *instance,
             Self::Peer(peer) => session.peer_id() == *peer,
+            Self::Account(cid) => session.cid() == Some(*cid),
             Self::Everybody => true,
         }
     }
@@ -98,18 +112,26 @@ impl Drop for Listed {
     }
 }
 
+/// What a node is made of.
+pub(super) struct Parts {
+    pub(super) identity: Arc<Identity>,
+    pub(super) settings: Settings,
+    pub(super) trust: Option<ServerTrust>,
+    pub(super) hub: Hub,
+    pub(super) accounts: Option<Accounts>,
+    pub(super) listens: Vec<SocketAddr>,
+    pub(super) deadline: Duration,
+}
+
 impl Inner {
-    pub(super) fn new(
-        identity: Arc<Identity>,
-        config: EndpointConfig,
-        hub: Hub,
-        listens: Vec<SocketAddr>,
-        deadline: Duration,
-    ) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { identity, settings, trust, hub, accounts, listens, deadline } = parts;
         Self {
             identity,
-            config,
+            settings,
+            trust,
             hub,
+            accounts,
             listens,
             deadline,
             tasks: TaskTracker::new(),
@@ -144,16 +166,24 @@ impl NodeRemote {
         self.inner.sessions.lock().values().cloned().collect()
     }
 
+    /// The accounts of a server, for whoever administers it: find, list, reset a password, block, delete. A client has
+    /// none.
+    pub fn accounts(&self) -> Option<&Accounts> {
+        self.inner.accounts.as_ref()
+    }
+
     /// Opens a session and leaves it to the caller: [`handle`](Self::handle) runs it as the prefabs do. The node's end
     /// closes it.
     ///
     /// # Errors
-    /// [`EstablishError`]; [`EstablishError::EndpointClosed`] once the node ends.
+    /// [`ConnectError`]; [`EstablishError::EndpointClosed`](crate::EstablishError::EndpointClosed) once the node ends.
     ///
     /// # Cancel safety
     /// Dropping the future gives the attempt up.
-    pub async fn connect(&self, server: &ServerConnection) -> Result<Session, EstablishError> {
-        server.open(&self.inner.hub, &self.inner.identity, &self.inner.config).await
+    pub async fn connect(&self, server: &ServerConnection) -> Result<Session, ConnectError> {
+        let Inner { hub, identity, settings, trust, .. } = &*self.inner;
+        let config = &*settings.config();
+        server.open(Client { hub, identity, config, trust: trust.as_ref() }).await
     }
 
     /// Runs `handler` in a task of its own and then ends `session`: in order after `Ok`, with a

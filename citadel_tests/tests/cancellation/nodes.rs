@@ -9,7 +9,7 @@ use citadel_tests::cancel::{at_each_poll, poll_then_drop};
 const MOST: usize = 200;
 
 fn builder<K: NetKernel>(kernel: K) -> NodeBuilder<K> {
-    NodeBuilder::new(kernel).identity(Identity::generate())
+    NodeBuilder::new(kernel).identity(Identity::generate()).identities(true).transient(true)
 }
 
 async fn server() -> Node<ClientConnectListenerKernel> {

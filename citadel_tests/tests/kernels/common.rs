@@ -14,7 +14,7 @@ pub(crate) fn echo() -> ClientConnectListenerKernel {
 }
 
 pub(crate) fn builder<K: NetKernel>(kernel: K) -> NodeBuilder<K> {
-    NodeBuilder::new(kernel).identity(Identity::generate())
+    NodeBuilder::new(kernel).identity(Identity::generate()).identities(true).transient(true)
 }
 
 pub(crate) async fn serve<K: NetKernel>(kernel: K) -> Node<K> {

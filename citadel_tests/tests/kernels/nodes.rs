@@ -2,7 +2,7 @@
 
 use super::common::{builder, client, echo, echoes, serve};
 use citadel_sdk::prelude::*;
-use citadel_sdk::{CloseReason, NodeError, Who};
+use citadel_sdk::{CloseReason, ConnectError, EstablishError, NodeError, Who};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
@@ -72,7 +72,7 @@ async fn a_node_that_is_dropped_is_aborted_with_its_handlers() {
     assert_eq!(report.reason(), &CloseReason::Aborted);
     assert!(remote.is_stopping());
     let refused = remote.connect(&ServerConnection::to(remote.addr())).await.unwrap_err();
-    assert!(matches!(refused, citadel_sdk::EstablishError::EndpointClosed), "{refused}");
+    assert!(matches!(refused, ConnectError::Establish(EstablishError::EndpointClosed)), "{refused}");
 }
 
 #[tokio::test]

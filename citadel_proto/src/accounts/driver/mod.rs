@@ -130,6 +130,11 @@ impl Accounts {
         self.inner.rules.load().policy.clone()
     }
 
+    /// The rates of now.
+    pub fn rates(&self) -> RateLimits {
+        self.inner.rules.load().rates.clone()
+    }
+
     /// Entries of rate limits in memory.
     pub fn limited_keys(&self) -> usize {
         self.inner.rules.load().limits.keys()

@@ -4,7 +4,7 @@ use super::super::{Callback, boxed};
 use crate::kernel::{Connection, KernelResult, NetKernel};
 use crate::node::NodeRemote;
 use crate::prelude::BoxError;
-use crate::server_connection::ServerConnection;
+use crate::server_connection::{ConnectError, ServerConnection};
 use async_trait::async_trait;
 use citadel_crypt::suite::{CryptoProvider, Native};
 use citadel_proto::driver::EstablishError;
@@ -34,8 +34,9 @@ impl SingleClientServerConnectionKernel {
     }
 
     /// One session from its beginning to its end.
-    async fn connect_once(&self, node: &NodeRemote) -> Result<(), Lost> {
-        let session = node.connect(&self.server).await.map_err(Lost::NotEstablished)?;
+    async fn connect_once(&self, node: &NodeRemote, server: &mut ServerConnection) -> Result<(), Lost> {
+        let session = node.connect(server).await.map_err(Lost::NotEstablished)?;
+        *server = server.once_known();
         let connection = Connection::of(session.clone()).map_err(|error| Lost::ForGood(error.into()))?;
         let end = node.handle(session, (self.callback)(connection)).await;
         let is_retryable = end.report.reason().is_retryable();
@@ -50,7 +51,7 @@ impl SingleClientServerConnectionKernel {
 /// Why there is no session any more although the callback was not done.
 enum Lost {
     /// There was none.
-    NotEstablished(EstablishError),
+    NotEstablished(ConnectError),
     /// It ended by something that may pass.
     Session(BoxError),
     /// Another attempt would not help.
@@ -59,13 +60,19 @@ enum Lost {
 
 #[async_trait]
 impl NetKernel for SingleClientServerConnectionKernel {
+    async fn on_start(&self, _node: &NodeRemote) -> KernelResult {
+        Ok(self.server.check()?)
+    }
+
     async fn run(&self, node: NodeRemote) -> KernelResult {
+        let mut server = self.server.clone();
         let mut failed = 0u32;
         loop {
-            let error: BoxError = match self.connect_once(&node).await {
+            let error: BoxError = match self.connect_once(&node, &mut server).await {
                 Ok(()) => return Ok(()),
                 // Whoever ended the node wanted no more of it.
-                Err(Lost::Session(_) | Lost::NotEstablished(EstablishError::EndpointClosed))
+                Err(Lost::Session(_)) if node.is_stopping() => return Ok(()),
+                Err(Lost::NotEstablished(ConnectError::Establish(EstablishError::EndpointClosed)))
                     if node.is_stopping() =>
                 {
                     return Ok(());

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
+#[path = "kernels/accounts.rs"]
+mod accounts;
 #[path = "kernels/common.rs"]
 mod common;
 #[path = "kernels/handlers.rs"]
@@ -11,5 +13,9 @@ mod handlers;
 mod kinds;
 #[path = "kernels/nodes.rs"]
 mod nodes;
+#[path = "kernels/service.rs"]
+mod service;
+#[path = "kernels/settings.rs"]
+mod settings;
 #[path = "kernels/shutdown.rs"]
 mod shutdown;

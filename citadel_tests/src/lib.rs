@@ -16,6 +16,7 @@ pub mod seeded;
 pub mod session_world;
 pub mod sources;
 pub mod tamper;
+pub mod world;
 
 /// The machine under exploration; the explorer names it `crate::rekey`, so that a mutant can stand in its place.
 pub use citadel_crypt::ratchets::rekey;

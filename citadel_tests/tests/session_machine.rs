@@ -17,6 +17,8 @@ mod driver;
 mod establish;
 #[path = "session_machine/flow.rs"]
 mod flow;
+#[path = "session_machine/found.rs"]
+mod found;
 #[path = "session_machine/hostile.rs"]
 mod hostile;
 #[path = "session_machine/model.rs"]

@@ -21,9 +21,11 @@ impl Channels {
         let mut done = Vec::new();
         for (id, channel) in &mut self.map {
             if end.saturating_sub(out.len()) < CHANNEL_CONTROL {
-                return;
+                break;
             }
-            channel.write_open_and_stop(*id, out);
+            if channel.write_open_and_stop(*id, out) {
+                done.push(*id);
+            }
             if let Some(limit) = channel.receive.credit_to_send() {
                 frames::put_credit(out, *id, limit);
             }
@@ -104,14 +106,16 @@ impl Channels {
 }
 
 impl Channel {
-    /// Writes the `Open` and the `Stop` that are owed.
-    pub(super) fn write_open_and_stop(&mut self, id: ChannelId, out: &mut BytesMut) {
+    /// Writes the `Open` and the `Stop` that are owed. True for a `Stop`: it may have been all that held the entry.
+    pub(super) fn write_open_and_stop(&mut self, id: ChannelId, out: &mut BytesMut) -> bool {
         if self.opening == Opening::Owed {
             self.opening = Opening::Sent;
             frames::put_open(out, id, &self.name);
         }
-        if let Some(code) = self.receive.stop_to_send() {
+        let stop = self.receive.stop_to_send();
+        if let Some(code) = stop {
             frames::put_stop(out, id, code);
         }
+        stop.is_some()
     }
 }

@@ -1,6 +1,7 @@
 //! The plan's outputs, carried out, and the facts that it runs on.
 
 use super::link::Link;
+use super::policy::AckDelay;
 use super::{Output, SessionMachine};
 use crate::shutdown::{self, CloseReason, CloseReport, Stage};
 use citadel_crypt::ratchets::rekey;
@@ -163,7 +164,7 @@ impl SessionMachine {
         if let Some(keys) = self.keys.take() {
             self.stats.rekey = keys.machine.stats();
         }
-        self.ack_at = None;
+        self.ack = AckDelay::None;
         self.link = Link::Gone;
         self.channels.wake_all();
         self.plan.handle(self.now, shutdown::Input::Released);

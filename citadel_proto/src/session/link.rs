@@ -1,5 +1,6 @@
 //! What carries the records now, and what happens when that changes (R-SES-6, -7).
 
+use super::policy::AckDelay;
 use super::{Output, SessionMachine};
 use crate::shutdown::{self, PathLoss, Stage};
 use citadel_crypt::Timestamp;
@@ -134,7 +135,7 @@ impl SessionMachine {
         }
         let until = self.now + self.resume;
         self.link = Link::Detached { loss, until };
-        self.ack_at = None;
+        self.ack = AckDelay::None;
         self.outputs.push_back(Output::Detached { loss, until });
     }
 
@@ -146,7 +147,7 @@ impl SessionMachine {
             return;
         }
         self.link = Link::Greeting(path);
-        self.ack_at = None;
+        self.ack = AckDelay::None;
         self.liveness.on_path(self.now);
         self.channels.on_path();
         self.announcement.on_path();

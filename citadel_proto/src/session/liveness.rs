@@ -101,12 +101,12 @@ impl Liveness {
         self.round_trip = None;
     }
 
-    /// Without a path nobody is asked and nobody is found dead.
-    pub(super) fn on_timeout(&mut self, now: Timestamp, has_path: bool) -> Verdict {
+    /// Without a path nobody is asked and nobody is found dead; what closes already does not become idle.
+    pub(super) fn on_timeout(&mut self, now: Timestamp, has_path: bool, is_running: bool) -> Verdict {
         if has_path && now >= self.heard + self.dead_after {
             return Verdict::Dead;
         }
-        if self.idle_at().is_some_and(|at| now >= at) {
+        if is_running && self.idle_at().is_some_and(|at| now >= at) {
             return Verdict::Idle;
         }
         if has_path && now >= self.ping_at() {
@@ -116,11 +116,15 @@ impl Liveness {
         Verdict::Alive
     }
 
-    pub(super) fn poll_timeout(&self, has_path: bool) -> [Option<(Timestamp, TimerReason)>; 3] {
+    pub(super) fn poll_timeout(
+        &self,
+        has_path: bool,
+        is_running: bool,
+    ) -> [Option<(Timestamp, TimerReason)>; 3] {
         [
             has_path.then(|| (self.heard + self.dead_after, TimerReason::Dead)),
             has_path.then(|| (self.ping_at(), TimerReason::Ping)),
-            self.idle_at().map(|at| (at, TimerReason::Idle)),
+            self.idle_at().filter(|_| is_running).map(|at| (at, TimerReason::Idle)),
         ]
     }
 

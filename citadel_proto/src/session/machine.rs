@@ -4,7 +4,7 @@ use super::closing::Announcement;
 use super::keys::Keys;
 use super::link::Link;
 use super::liveness::{Liveness, Verdict};
-use super::policy::RoundClock;
+use super::policy::{AckDelay, RoundClock};
 use super::{Input, Output, SessionConfig, SessionStats, TimerReason};
 use crate::channel::{Channels, Taken};
 use crate::errors::{OpenError, RekeyError, SendError, TrySendError};
@@ -45,8 +45,7 @@ pub struct SessionMachine {
     pub(super) version: Version,
     pub(super) stats: SessionStats,
     pub(super) ack_delay: core::time::Duration,
-    /// When acknowledgements that wait for data go without.
-    pub(super) ack_at: Option<Timestamp>,
+    pub(super) ack: AckDelay,
     pub(super) outputs: VecDeque<Output>,
 }
 
@@ -87,7 +86,7 @@ impl SessionMachine {
             version: Version(0),
             stats: SessionStats::default(),
             ack_delay: config.ack_delay,
-            ack_at: None,
+            ack: AckDelay::None,
             outputs: VecDeque::new(),
         }
     }
@@ -130,20 +129,22 @@ impl SessionMachine {
         consider(self.plan.poll_timeout().map(|(at, stage)| (at, TimerReason::Stage(stage))));
         let rekey = self.keys.as_ref().and_then(Keys::poll_timeout);
         consider(rekey.map(|(at, reason)| (at, TimerReason::Rekey(reason))));
-        consider(self.ack_at.map(|at| (at, TimerReason::Acknowledge)));
+        consider(self.ack.poll_timeout());
         consider(self.link.until().map(|at| (at, TimerReason::Resume)));
-        self.liveness.poll_timeout(self.link.is_attached()).into_iter().for_each(&mut consider);
-        if self.plan.stage() == Stage::Running {
+        let is_running = self.plan.stage() == Stage::Running;
+        self.liveness.poll_timeout(self.link.is_attached(), is_running).into_iter().for_each(&mut consider);
+        if is_running {
             self.clock.poll_timeout().into_iter().for_each(&mut consider);
         }
         first
     }
 
     fn on_timeout(&mut self) {
-        let now = self.now;
+        let (now, is_running) = (self.now, self.plan.stage() == Stage::Running);
         self.plan.handle(now, shutdown::Input::Timeout);
         self.expire();
-        match self.liveness.on_timeout(now, self.link.is_attached()) {
+        self.ack.on_timeout(now);
+        match self.liveness.on_timeout(now, self.link.is_attached(), is_running) {
             Verdict::Alive => {}
             Verdict::Dead => self.lose(shutdown::PathLoss::Silent),
             Verdict::Idle => self.plan.handle(now, shutdown::Input::Close(CloseReason::Idle)),
@@ -350,10 +351,10 @@ impl SessionMachine {
 
     /// Starts the wait of acknowledgements for company; true if it was not running.
     pub(super) fn arm_acknowledgement(&mut self) -> bool {
-        if self.ack_at.is_some() || !self.link.is_attached() || !self.channels.has_unannounced() {
+        if self.ack != AckDelay::None || !self.link.is_attached() || !self.channels.has_unannounced() {
             return false;
         }
-        self.ack_at = Some(self.now + self.ack_delay);
+        self.ack = AckDelay::Until(self.now + self.ack_delay);
         true
     }
 }

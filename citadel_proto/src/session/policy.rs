@@ -1,4 +1,4 @@
-//! When a round is due without anyone asking (R-CRY-5, -6).
+//! When a round is due without anyone asking (R-CRY-5, -6), and how long acknowledgements wait for company.
 
 use super::TimerReason;
 use super::config::Background;
@@ -63,5 +63,45 @@ impl RoundClock {
             .filter(|round| self.records >= round.records || self.bytes >= round.bytes)
             .map(|round| self.committed + round.interval);
         Some(by_traffic.map_or(by_age, |at| at.min(by_age)))
+    }
+}
+
+/// The wait of acknowledgements for data to travel with.
+///
+/// ```text
+/// None ── arm ──▶ Until ── on_timeout ──▶ Due      each ── written ──▶ None
+/// ```
+/// `Due` has no timer: it waits for the writer, who may be blocked for long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum AckDelay {
+    /// Nothing to acknowledge.
+    None,
+    /// They go with data, or alone at this time.
+    Until(Timestamp),
+    /// They go with the next record.
+    Due,
+}
+
+impl AckDelay {
+    pub(super) fn on_timeout(&mut self, now: Timestamp) {
+        if self.is_over(now) {
+            *self = Self::Due;
+        }
+    }
+
+    /// Whether they wait no longer.
+    pub(super) fn is_over(self, now: Timestamp) -> bool {
+        match self {
+            Self::None => false,
+            Self::Until(at) => now >= at,
+            Self::Due => true,
+        }
+    }
+
+    pub(super) const fn poll_timeout(self) -> Option<(Timestamp, TimerReason)> {
+        match self {
+            Self::Until(at) => Some((at, TimerReason::Acknowledge)),
+            Self::None | Self::Due => None,
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::SessionMachine;
 use super::keys::Keys;
+use super::policy::AckDelay;
 use crate::frames;
-use crate::record::{HEADER_LEN, MAX_PAYLOAD};
+use crate::record::MAX_PAYLOAD;
 use crate::shutdown::Stage;
 use bytes::BytesMut;
 use citadel_crypt::Timestamp;
@@ -30,7 +31,7 @@ impl SessionMachine {
         let Some(keys) = &mut self.keys else { return false };
         let start = Keys::begin_record(out);
         let first = out.len();
-        let end = start + HEADER_LEN + MAX_PAYLOAD;
+        let end = first + MAX_PAYLOAD;
         if keys.owes() {
             keys.write_owed(out);
         }
@@ -41,7 +42,7 @@ impl SessionMachine {
             frames::put_ping(out, number);
         }
         let is_closing = self.announcement.is_closing_owed() || self.announcement.is_close_owed();
-        let with_acks = is_closing || self.ack_at.is_some_and(|at| now >= at);
+        let with_acks = is_closing || self.ack.is_over(now);
         self.channels.write_control(out, end, with_acks);
         if let Some(reason) = self.announcement.take_closing() {
             frames::put_closing(out, &reason, self.instance);
@@ -55,7 +56,7 @@ impl SessionMachine {
             self.channels.write_control(out, end, true);
         }
         if !self.channels.has_unannounced() {
-            self.ack_at = None;
+            self.ack = AckDelay::None;
         }
         if out.len() == first {
             out.truncate(start);

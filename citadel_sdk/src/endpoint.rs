@@ -1,6 +1,6 @@
 //! The endpoint: an identity, an address perhaps, and the sessions it takes part in.
 
-use crate::server_connection::tcp_dialer;
+use crate::server_connection::dialer;
 use crate::{EndpointConfig, EndpointReport};
 use citadel_crypt::addr::{NodeAddr, PeerId};
 use citadel_crypt::handshake::{ServerConfig, Trust};
@@ -145,7 +145,8 @@ impl Endpoint {
         if inner.hub.is_closed() {
             return Err(EstablishError::EndpointClosed);
         }
-        let dialer = tcp_dialer(server.host().to_owned(), server.port(), inner.config.dial_deadline);
+        let host = server.host().to_owned();
+        let dialer = dialer(Arc::new(Tcp), host, server.port(), inner.config.dial_deadline);
         let config = inner.config.client(&inner.identity, Trust::Peer(server.peer()));
         inner.hub.connect_with(dialer, config, inner.config.session.clone(), None).await
     }

@@ -77,8 +77,8 @@ pub use citadel_proto::accounts::{
 };
 pub use citadel_proto::backend::{Backend, BackendError, Memory, Redb, RedbConfig, SealingKey};
 pub use citadel_proto::driver::{
-    Channel, ChannelIo, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming, Permit, RecvHalf,
-    SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, WeakSession,
+    Channel, ChannelIo, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming, Permit, Quic,
+    RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, WeakSession,
 };
 pub use citadel_proto::{
     ChannelId, CloseReason, CloseReport, Fault, OpenError, PathLoss, RecvError, RekeyError, RekeyPolicy,

@@ -19,3 +19,5 @@ mod service;
 mod settings;
 #[path = "kernels/shutdown.rs"]
 mod shutdown;
+#[path = "kernels/transports.rs"]
+mod transports;

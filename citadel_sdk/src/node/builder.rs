@@ -16,7 +16,7 @@ use citadel_proto::RekeyPolicy;
 use citadel_proto::accounts::{Accounts, AccountsConfig};
 use citadel_proto::backend::{Backend, Memory};
 use citadel_proto::driver::{
-    Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Listener, Tcp, Transport as _,
+    Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Listener, Quic, Tcp, Transport as _,
 };
 use core::fmt;
 use core::time::Duration;
@@ -28,10 +28,14 @@ use std::sync::Arc;
 pub enum Transport<'a> {
     /// TCP at `HOST:PORT`; port 0 takes a free one.
     Tcp(&'a str),
+    /// QUIC at `HOST:PORT`, over UDP; port 0 takes a free one. Clients dial it
+    /// [`over`](crate::ServerConnection::over)`(Quic::new())`.
+    Quic(&'a str),
 }
 
 enum Listen {
     Tcp(String),
+    Quic(String),
     On(Box<dyn Listener>),
 }
 
@@ -76,8 +80,10 @@ impl<K: NetKernel> NodeBuilder<K> {
 
     /// Listens there as well; a node may listen at several places at once.
     pub fn listen(mut self, at: Transport<'_>) -> Self {
-        let Transport::Tcp(address) = at;
-        self.listen.push(Listen::Tcp(address.to_owned()));
+        self.listen.push(match at {
+            Transport::Tcp(address) => Listen::Tcp(address.to_owned()),
+            Transport::Quic(address) => Listen::Quic(address.to_owned()),
+        });
         self
     }
 
@@ -279,13 +285,15 @@ async fn listen_all(
 ) -> Result<Option<Arc<Acceptor>>, NodeError> {
     let mut listeners = Vec::with_capacity(listen.len());
     for place in listen {
-        listeners.push(match place {
-            Listen::Tcp(address) => match Tcp.listen(&address).await {
-                Ok(listener) => listener,
-                Err(source) => return Err(NodeError::Listen { address, source }),
-            },
-            Listen::On(listener) => listener,
-        });
+        let (listener, address) = match place {
+            Listen::Tcp(address) => (Tcp.listen(&address).await, address),
+            Listen::Quic(address) => (Quic::new().listen(&address).await, address),
+            Listen::On(listener) => (Ok(listener), String::new()),
+        };
+        match listener {
+            Ok(listener) => listeners.push(listener),
+            Err(source) => return Err(NodeError::Listen { address, source }),
+        }
     }
     if listeners.is_empty() {
         return Ok(None);

@@ -31,6 +31,17 @@ pub struct ServerConnection {
     server: Server,
     ask: Result<Ask, CredentialsError>,
     reconnect: Reconnect,
+    /// TCP if none.
+    over: Option<Over>,
+}
+
+#[derive(Clone)]
+struct Over(Arc<dyn Transport>);
+
+impl core::fmt::Debug for Over {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Over(..)")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +112,7 @@ impl ServerConnection {
             server: Server::Node(server),
             ask: Ok(Ask::Plain(Request::Transient)),
             reconnect: Reconnect::Never,
+            over: None,
         }
     }
 
@@ -108,7 +120,7 @@ impl ServerConnection {
     /// `host` is a DNS name or an IP address, without brackets.
     pub fn at(host: impl Into<String>, port: u16) -> Self {
         let server = Server::Host { host: host.into(), port };
-        Self { server, ask: Ok(Ask::Plain(Request::Transient)), reconnect: Reconnect::Never }
+        Self { server, ask: Ok(Ask::Plain(Request::Transient)), reconnect: Reconnect::Never, over: None }
     }
 
     /// Makes an account with this device as its first, under the name `user`; after that, this connection logs in.
@@ -155,6 +167,12 @@ impl ServerConnection {
         Self { reconnect: policy, ..self }
     }
 
+    /// Dials with this transport instead of TCP: [`Quic`](crate::Quic), a [`memory::Network`](crate::memory::Network), one of
+    /// one's own.
+    pub fn over(self, transport: impl Transport) -> Self {
+        Self { over: Some(Over(Arc::new(transport))), ..self }
+    }
+
     pub(crate) const fn reconnect_policy(&self) -> Reconnect {
         self.reconnect
     }
@@ -189,7 +207,11 @@ impl ServerConnection {
         let (trust, passwords, policy) = self.trust(client.trust);
         let config = client.config.client(client.identity, trust);
         let config = ClientConfig { request: request.into(), allow_password_to_anyone: passwords, ..config };
-        let dialer = tcp_dialer(host, port, client.config.dial_deadline);
+        let transport = self
+            .over
+            .as_ref()
+            .map_or_else(|| Arc::new(Tcp) as Arc<dyn Transport>, |over| Arc::clone(&over.0));
+        let dialer = dialer(transport, host, port, client.config.dial_deadline);
         client.hub.connect_with(dialer, config, client.config.session.clone(), policy).await
     }
 
@@ -211,13 +233,12 @@ pub(crate) struct Client<'a> {
     pub(crate) trust: Option<&'a ServerTrust>,
 }
 
-/// Opens TCP streams to one place.
-pub(crate) fn tcp_dialer(host: String, port: u16, deadline: Duration) -> Dialer {
+/// Opens streams to one place.
+pub(crate) fn dialer(transport: Arc<dyn Transport>, host: String, port: u16, deadline: Duration) -> Dialer {
     Arc::new(move || {
-        let host = host.clone();
+        let (transport, host) = (Arc::clone(&transport), host.clone());
         async move {
-            let dial = Tcp.connect(&host, port);
-            tokio::time::timeout(deadline, dial)
+            tokio::time::timeout(deadline, transport.connect(&host, port))
                 .await
                 .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         }

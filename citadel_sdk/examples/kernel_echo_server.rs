@@ -1,4 +1,8 @@
 //! An echo server as a kernel. Ctrl-C ends it in order: everything sent is delivered, then it prints its report.
+//!
+//! ```text
+//! kernel_echo_server [ADDRESS [DIRECTORY]]
+//! ```
 
 use citadel_sdk::prelude::*;
 
@@ -10,9 +14,17 @@ async fn main() -> Result<(), BoxError> {
         }
         Ok(connection.channel.finish().await?)
     });
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let node = NodeBuilder::new(echo).identity(Identity::generate()).transient(true);
-    let node = node.listen(Transport::Tcp(&address)).start().await?;
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let node = NodeBuilder::new(echo).listen(Transport::Tcp(&address)).transient(true);
+    let node = match arguments.next() {
+        // With a directory for its files it is the same server, with the same accounts, the next time.
+        Some(files) => node
+            .identity(Identity::load_or_create(format!("{files}/server.id"))?)
+            .backend(Redb::open(format!("{files}/server.redb"))?),
+        None => node.identity(Identity::generate()),
+    };
+    let node = node.start().await?;
     println!("{}", node.addr()); // PEER_ID@127.0.0.1:PORT
     tokio::signal::ctrl_c().await?;
     let (_kernel, report) = node.shutdown().await?;

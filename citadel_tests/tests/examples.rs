@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -108,6 +108,42 @@ fn the_kernel_client_gets_its_message_back_and_the_kernel_server_ends_in_order_o
         assert_eq!(out, "Some(b\"hello\")\nclosed, 1 session, clean\n");
     }
     assert_eq!(server.interrupt(), "closed, no session was open; 2 ended before\n");
+}
+
+#[test]
+fn http_runs_over_a_channel() {
+    let server = Server::start("http_over_channel", &[]);
+    let client = run("http_over_channel", &[&server.address, "/some/path"]);
+    let (out, error) = (text(&client.stdout), text(&client.stderr));
+    assert!(client.status.success(), "{out}{error}");
+    assert_eq!(out, "200 OK\nyou asked for /some/path\nclosed, 1 session, clean\n");
+}
+
+#[test]
+fn the_reconnecting_client_goes_on_when_its_server_was_killed_and_restarted() {
+    let directory = std::env::temp_dir().join(format!("citadel-examples-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let files = directory.to_str().unwrap();
+    let server = Server::start("kernel_echo_server", &["127.0.0.1:0", files]);
+    let mut client = example("reconnecting_client", &[&server.address]);
+    let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = client.stdin.take().unwrap();
+    let mut output = BufReader::new(client.stdout.take().unwrap()).lines();
+    let mut line = || output.next().unwrap().unwrap();
+    assert_eq!(line(), "connected");
+    writeln!(input, "one").unwrap();
+    assert_eq!(line(), "one");
+
+    let address = format!("127.0.0.1:{}", server.port());
+    drop(server); // SIGKILL
+    writeln!(input, "two").unwrap();
+    let _restarted = Server::start("kernel_echo_server", &[&address, files]);
+    assert_eq!(line(), "connected");
+    assert_eq!(line(), "two");
+    drop(input);
+    assert!(line().starts_with("closed, 1 of 2 sessions clean; session "));
+    assert!(client.wait().unwrap().success());
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]

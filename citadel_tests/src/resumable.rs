@@ -166,6 +166,7 @@ fn cuttable() -> (DuplexStream, DuplexStream, Cut) {
     let cut = Cut(token.clone().drop_guard());
     spawn(async move {
         tokio::select! {
+            biased;
             () = token.cancelled() => {}
             _ended = tokio::io::copy_bidirectional(&mut near_inner, &mut far_inner) => {}
         }
@@ -198,6 +199,7 @@ pub fn half_open() -> (DuplexStream, DuplexStream, Held) {
     let token = cut.clone();
     let joined = spawn(async move {
         tokio::select! {
+            biased;
             () = token.cancelled() => {}
             _ended = tokio::io::copy_bidirectional(&mut near_inner, &mut far_inner) => {}
         }

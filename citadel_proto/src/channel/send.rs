@@ -285,8 +285,10 @@ impl SendSide {
         self.in_records = 0;
         if let End::Finishing { went, .. } | End::Resetting { went, .. } = &mut self.end
             && *went == Went::Now
-            && self.received <= self.next
+            && (self.received <= self.next || self.consumed < self.accepted)
         {
+            // Also when it was received: the peer may have forgotten the channel, and its last word, that all was read,
+            // went with the path. It says that again when it sees the end again.
             *went = Went::Before;
         }
     }

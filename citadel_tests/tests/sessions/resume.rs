@@ -95,6 +95,31 @@ async fn messages_accepted_while_there_is_no_path_arrive_on_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn fix_0018_a_writer_learns_that_all_was_read_although_the_word_went_with_the_path() {
+    let ends = Ends::new(RESUME);
+    let (client, server, cut) = ends.session().await;
+    let (mut there, mut back) = (client.channel().unwrap(), server.channel().unwrap());
+    there.finish().await.unwrap();
+    assert_eq!(back.recv().await.unwrap(), None);
+    back.send("read me").await.unwrap();
+    back.finish().await.unwrap();
+    // Received is told, read is not.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(there.recv().await.unwrap().unwrap(), "read me");
+    assert_eq!(there.recv().await.unwrap(), None);
+    // The reader's end forgets the channel with its last word, which goes into a pipe that is cut.
+    drop(there);
+    drop(cut);
+    tokio::join!(until_lost(&client), until_lost(&server));
+    let (asked, given, _cut) = ends.resume(&client).await;
+    asked.unwrap();
+    given.unwrap();
+    tokio::time::timeout(RESUME, back.acknowledged()).await.unwrap().unwrap();
+    drop(back);
+    close(&ends, client, server).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_is_back_before_the_server_noticed_the_loss() {
     let ends = Ends::new(RESUME);
     let (near, far, held) = half_open();

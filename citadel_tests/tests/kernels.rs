@@ -13,6 +13,8 @@ mod handlers;
 mod kinds;
 #[path = "kernels/nodes.rs"]
 mod nodes;
+#[path = "kernels/paths.rs"]
+mod paths;
 #[path = "kernels/service.rs"]
 mod service;
 #[path = "kernels/settings.rs"]

@@ -6,7 +6,7 @@
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::ratchets::ratchet_manager::RatchetManager;
 use citadel_crypt::suite::{CryptoProvider, Native, Suite};
-use citadel_tests::measure::Target;
+use citadel_tests::measure::{Target, resident_kib};
 use citadel_tests::memory_managers::memory_managers;
 use std::sync::Arc;
 
@@ -16,13 +16,6 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 const PAIRS: usize = 256;
 const ROUNDS: usize = 6;
 const LIMIT_KIB: f64 = 16.0;
-
-/// Resident memory of this process in KiB; `None` where the system does not tell.
-fn resident_kib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
 
 async fn idle_managers(mode: SecrecyMode) -> Vec<[RatchetManager; 2]> {
     let provider: Arc<dyn CryptoProvider> = Arc::new(Native);

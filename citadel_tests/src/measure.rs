@@ -82,6 +82,22 @@ impl Turns {
     }
 }
 
+/// Resident memory of this process in KiB; none where the system does not tell.
+pub fn resident_kib() -> Option<f64> {
+    status_kib("VmRSS:")
+}
+
+/// The most resident memory that this process ever had, in KiB; none where the system does not tell.
+pub fn peak_resident_kib() -> Option<f64> {
+    status_kib("VmHWM:")
+}
+
+fn status_kib(name: &str) -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Median of `values`, which must not be empty.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -12,6 +12,8 @@ mod closed;
 mod doors;
 #[path = "sessions/handles.rs"]
 mod handles;
+#[path = "sessions/pace.rs"]
+mod pace;
 #[path = "sessions/refusals.rs"]
 mod refusals;
 #[path = "sessions/resume.rs"]

@@ -12,27 +12,48 @@ pub(super) const BUFFER_LEN: usize = 2 * MAX_RECORD;
 /// Buffers that are kept for the next to come: 2 MiB. Sessions that are busy at once may have more.
 const KEPT: usize = 16;
 
-/// Buffers that nobody uses.
+/// The buffers of an endpoint.
 #[derive(Default, Debug)]
 pub(super) struct Buffers {
-    free: Mutex<Vec<BytesMut>>,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Default, Debug)]
+struct Shelf {
+    free: Vec<BytesMut>,
+    lent: usize,
 }
 
 impl Buffers {
     /// An empty buffer of [`BUFFER_LEN`].
     pub(super) fn take(&self) -> BytesMut {
-        self.free.lock().pop().unwrap_or_else(|| BytesMut::with_capacity(BUFFER_LEN))
+        let mut shelf = self.shelf.lock();
+        shelf.lent += 1;
+        let free = shelf.free.pop();
+        drop(shelf);
+        free.unwrap_or_else(|| BytesMut::with_capacity(BUFFER_LEN))
     }
 
-    /// Takes a buffer back. One of which a part is still in use elsewhere goes with that.
-    pub(super) fn give(&self, mut buffer: BytesMut) {
-        buffer.clear();
-        if buffer.try_reclaim(BUFFER_LEN) {
-            let mut free = self.free.lock();
-            if free.len() < KEPT {
-                free.push(buffer);
-            }
+    /// Takes back what is in `place`, if it is a buffer, and leaves nothing there. One of which a part is still in use
+    /// elsewhere goes with that.
+    pub(super) fn take_back(&self, place: &mut BytesMut) {
+        let mut buffer = core::mem::take(place);
+        if buffer.capacity() == 0 {
+            return;
         }
+        buffer.clear();
+        let is_whole = buffer.try_reclaim(BUFFER_LEN);
+        let mut shelf = self.shelf.lock();
+        shelf.lent = shelf.lent.saturating_sub(1);
+        if is_whole && shelf.free.len() < KEPT {
+            shelf.free.push(buffer);
+        }
+    }
+
+    /// Buffers that are on loan.
+    #[cfg(test)]
+    pub(super) fn lent(&self) -> usize {
+        self.shelf.lock().lent
     }
 }
 
@@ -47,7 +68,8 @@ mod tests {
         first.extend_from_slice(b"bytes");
         drop(first.split_to(2));
         let memory = first.as_ptr();
-        buffers.give(first);
+        buffers.take_back(&mut first);
+        assert_eq!((first.capacity(), buffers.lent()), (0, 0));
         let again = buffers.take();
         assert!(again.is_empty() && again.capacity() >= BUFFER_LEN);
         assert_eq!(again.as_ptr() as usize, memory as usize - 2);
@@ -57,8 +79,10 @@ mod tests {
     fn no_more_are_kept_than_is_said() {
         let buffers = Buffers::default();
         let lent: Vec<_> = (0..KEPT + 3).map(|_| buffers.take()).collect();
-        lent.into_iter().for_each(|buffer| buffers.give(buffer));
-        assert_eq!(buffers.free.lock().len(), KEPT);
+        assert_eq!(buffers.lent(), KEPT + 3);
+        lent.into_iter().for_each(|mut buffer| buffers.take_back(&mut buffer));
+        assert_eq!(buffers.lent(), 0);
+        assert_eq!(buffers.shelf.lock().free.len(), KEPT);
     }
 
     #[test]
@@ -67,8 +91,8 @@ mod tests {
         let mut buffer = buffers.take();
         buffer.extend_from_slice(&[1; 100]);
         let kept = buffer.split_to(50).freeze();
-        buffers.give(buffer);
-        assert!(buffers.free.lock().is_empty());
+        buffers.take_back(&mut buffer);
+        assert!(buffers.shelf.lock().free.is_empty());
         assert_eq!(kept.len(), 50);
     }
 }

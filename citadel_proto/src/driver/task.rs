@@ -46,6 +46,8 @@ struct Turn {
     /// A resumption brought another path, and the machine took it.
     path: Option<BoxedIo>,
     standing: Standing,
+    /// It was asked what goes next, and all of that is in the buffer.
+    is_all: bool,
     /// It waits for what was sealed to leave this end.
     awaits_flush: bool,
     timeout: Option<Timestamp>,
@@ -95,8 +97,8 @@ impl SessionTask {
     fn replace_io(&mut self, io: Option<BoxedIo>) {
         self.io = io;
         self.arrived = Arrived::Nothing;
-        self.buffers.give(core::mem::take(&mut self.read));
-        self.buffers.give(core::mem::take(&mut self.write));
+        self.buffers.take_back(&mut self.read);
+        self.buffers.take_back(&mut self.write);
         self.is_dirty = false;
     }
 
@@ -122,7 +124,7 @@ impl SessionTask {
             self.read.reserve(BUFFER_LEN - self.read.len().min(BUFFER_LEN / 2));
         }
         match poll_read_buf(Pin::new(io), cx, &mut self.read) {
-            Poll::Pending if self.read.is_empty() => self.buffers.give(core::mem::take(&mut self.read)),
+            Poll::Pending if self.read.is_empty() => self.buffers.take_back(&mut self.read),
             Poll::Pending => {}
             Poll::Ready(Ok(0)) => self.arrived = Arrived::Lost(PathLoss::Ended),
             Poll::Ready(Ok(_)) => self.arrived = Arrived::Bytes,
@@ -147,13 +149,15 @@ impl SessionTask {
             if is_due {
                 machine.handle(now, Input::Timeout);
             }
+            let mut is_all = false;
             if write.is_empty() && path.is_none() {
                 if write.capacity() == 0 {
                     *write = buffers.take();
                 }
                 if !machine.poll_transmit(now, write, WRITE_FILL) {
-                    buffers.give(core::mem::take(write));
+                    buffers.take_back(write);
                 }
+                is_all = write.len() < WRITE_FILL;
             }
             let turn = Turn {
                 path,
@@ -162,6 +166,7 @@ impl SessionTask {
                     _ if machine.path().is_some() => Standing::Attached,
                     _ => Standing::Detached,
                 },
+                is_all,
                 awaits_flush: machine.stage() == Stage::Announcing,
                 timeout: machine.poll_timeout().map(|(at, _)| at),
                 has_woken: false,
@@ -176,7 +181,6 @@ impl SessionTask {
     /// Writes what is sealed. True if the machine has to be asked again.
     fn poll_write(&mut self, cx: &mut Context<'_>, turn: &Turn) -> bool {
         let Some(io) = &mut self.io else { return false };
-        let may_have_more = self.write.len() >= WRITE_FILL;
         while !self.write.is_empty() {
             let failed = match Pin::new(&mut *io).poll_write(cx, &self.write) {
                 Poll::Pending => return false,
@@ -191,8 +195,12 @@ impl SessionTask {
             self.lose(&failed);
             return true;
         }
-        if may_have_more || !self.is_dirty {
-            return may_have_more;
+        if !turn.is_all {
+            return true;
+        }
+        self.buffers.take_back(&mut self.write);
+        if !self.is_dirty {
+            return false;
         }
         match Pin::new(io).poll_flush(cx) {
             Poll::Pending => false,
@@ -299,6 +307,7 @@ impl Future for SessionTask {
 impl Drop for SessionTask {
     /// A task that is dropped before its session's end (with its runtime) ends it: nobody waits for ever.
     fn drop(&mut self) {
+        self.replace_io(None);
         self.shared.act(|core, now| {
             core.machine.handle(now, Input::Abandoned(PathLoss::Ended));
             ((), Wake::Nobody)

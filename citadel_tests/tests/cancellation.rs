@@ -3,11 +3,16 @@
 //! A case is a test in `cancellation/` named after its function: `Channel::send` is `channel_send`, a free function
 //! `connect` is `connect`. The list is read from the sources, so a function without a case fails here.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
 use citadel_tests::sources::{self, CRATES, SourceFile};
 use std::collections::BTreeSet;
 
+#[path = "accounts/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of accounts, which use all of it")]
+mod account_support;
+#[path = "cancellation/accounts.rs"]
+mod accounts;
 #[path = "cancellation/crypt.rs"]
 mod crypt;
 #[path = "cancellation/nodes.rs"]

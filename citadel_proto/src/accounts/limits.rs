@@ -2,8 +2,8 @@
 //!
 //! Keys are cut hashes under a random seed: an entry costs the same for every name and address, no name of a user stays
 //! in memory, and nobody can choose names that fall together. Entries that are as good as new are dropped. When a table is
-//! full all the same, all keys share a small number of cells: the limit then hits more people than it should, and never
-//! fewer.
+//! full all the same, all keys share a small number of cells: the limit then hits more people than it should, and one who
+//! was limited before may get a share of such a cell once.
 
 use super::config::{Rate, RateLimits};
 use citadel_crypt::Timestamp;

@@ -168,7 +168,8 @@ fn every_accepted_message_is_delivered_or_reported_and_each_end_says_closed_once
     }
     assert_eq!(world.now, began + LONGEST_CLOSE);
     world.stalled = None;
-    world.pass(RESUME + LONGEST_CLOSE);
+    // Who heard of no close finds the other end dead after its silence, waits for another path, and ends then.
+    world.pass(config.dead_after + RESUME + LONGEST_CLOSE);
     let read = [Side::A, Side::B].map(|side| read_all(&mut world, side));
     // One `Closed` each, last, with nothing left behind it: `finish` sees to that.
     let (a, b) = world.finish();

@@ -58,8 +58,8 @@ struct Turn {
 /// Drives one session. Resolves when the session is over.
 ///
 /// A turn: read, then one step of the machine under its lock (what came, what is due, what goes next), then write. When a
-/// step woke a handle the task lets it run before the next one: a reader that takes what came gives credit while more is
-/// on its way, and does not find a window's worth at once after its sender has stopped.
+/// step woke a handle and more has come, the task lets the handle run first: a reader that takes what came gives credit while
+/// more is on its way, and does not find a window's worth at once after its sender has stopped.
 pub(super) struct SessionTask {
     /// The path; none while the session waits for one.
     io: Option<BoxedIo>,
@@ -277,9 +277,13 @@ impl Future for SessionTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = &mut *self;
+        let mut has_woken = false;
         for _ in 0..TURNS {
             task.poll_read(cx);
             let has_arrived = !matches!(task.arrived, Arrived::Nothing);
+            if has_woken && has_arrived {
+                break;
+            }
             let is_due = task.poll_due(cx);
             let mut turn = task.step(cx, is_due);
             let path = turn.path.take();
@@ -295,9 +299,7 @@ impl Future for SessionTask {
             if !has_path && !has_arrived && !has_more && !has_fired {
                 return Poll::Pending;
             }
-            if turn.has_woken {
-                break;
-            }
+            has_woken |= turn.has_woken;
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -119,10 +119,16 @@ async fn measure(backend: Arc<dyn Backend>, name: &str, count: usize) -> f64 {
     heap
 }
 
-/// Waits until no session is left.
-async fn gone<K>(node: &citadel_sdk::Node<K>) {
-    while !node.sessions().is_empty() {
-        tokio::task::yield_now().await;
+/// Waits until no handler is left and the heap falls no more: closes that are under way have ended.
+#[expect(clippy::disallowed_methods, reason = "a measurement waits until nothing changes")]
+async fn gone<K: NetKernel>(node: &Node<K>) {
+    let mut least = usize::MAX;
+    let mut unchanged = 0;
+    while !node.sessions().is_empty() || unchanged < 10 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let now = dhat::HeapStats::get().curr_bytes;
+        unchanged = if now < least { 0 } else { unchanged + 1 };
+        least = least.min(now);
     }
 }
 

@@ -7,6 +7,7 @@ use citadel_crypt::SecrecyMode;
 use citadel_crypt::ratchets::messenger::{MessageReceiver, MessageSender};
 use citadel_crypt::ratchets::ratchet_manager::RatchetManager;
 use citadel_tests::manager_world::{Setting, messengers};
+use citadel_tests::measure;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -139,9 +140,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Resident memory of this process; 0 where the system does not say it in `/proc`.
+/// Resident memory of this process; 0 where the system does not say it.
 fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+    measure::resident_kib().unwrap_or_default() as u64
 }

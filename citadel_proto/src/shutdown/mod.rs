@@ -18,7 +18,7 @@ mod report;
 pub mod routes;
 
 pub use node::{
-    ClientNodePlan, Member, NodeInput, NodeOutput, NodeReport, NodeShutdownConfig, NodeStage, ServerNodePlan,
+    ClientNodePlan, Member, NodeInput, NodeOutput, NodeShutdownConfig, NodeStage, NodeSummary, ServerNodePlan,
 };
 pub use plan::{Announce, Course, Facts, Input, Output, SessionPlan, ShutdownConfig, Stage, Summary};
 pub use reason::{CloseReason, Fault, PathLoss};

@@ -108,13 +108,13 @@ pub enum NodeOutput {
     /// Close sockets, stop timers.
     StopEndpoint,
     /// The end. Last output.
-    Closed(NodeReport),
+    Closed(NodeSummary),
 }
 
 /// How a node ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct NodeReport {
+pub struct NodeSummary {
     /// Why.
     pub reason: CloseReason,
     /// The sessions that were open when the end began, in the order in which they ended.
@@ -125,7 +125,7 @@ pub struct NodeReport {
     pub is_stored: bool,
 }
 
-impl NodeReport {
+impl NodeSummary {
     /// Whether every session ended clean and everything is stored.
     pub fn is_clean(&self) -> bool {
         self.is_stored && self.unfinished.is_empty() && self.sessions.iter().all(|session| session.clean)
@@ -226,7 +226,7 @@ enum Phase {
 #[derive(Debug)]
 struct Ending {
     stage: NodeStage,
-    report: NodeReport,
+    report: NodeSummary,
     deadline: Deadline,
 }
 
@@ -313,7 +313,8 @@ impl Sequence {
 
     fn on_close(&mut self, now: Timestamp, reason: CloseReason) {
         if let Phase::Running = self.phase {
-            let report = NodeReport { reason, sessions: Vec::new(), unfinished: Vec::new(), is_stored: true };
+            let report =
+                NodeSummary { reason, sessions: Vec::new(), unfinished: Vec::new(), is_stored: true };
             let deadline = Deadline::Abort(now + self.config.sessions);
             self.phase = Phase::Ending(Ending { stage: NodeStage::Refusing, report, deadline });
             self.outputs.push_back(NodeOutput::Refuse);

@@ -8,7 +8,7 @@ use citadel_crypt::handshake::Instance;
 use citadel_crypt::ratchets::PathId;
 use citadel_proto::session::SessionConfig;
 use citadel_proto::shutdown::{
-    ClientNodePlan, Member, NodeInput, NodeOutput, NodeReport, NodeShutdownConfig, NodeStage, Route, Routes,
+    ClientNodePlan, Member, NodeInput, NodeOutput, NodeShutdownConfig, NodeStage, NodeSummary, Route, Routes,
 };
 use citadel_proto::{CloseReason, PathLoss};
 use citadel_tests::session_world::{Side, World};
@@ -23,7 +23,7 @@ struct Node {
     now: Timestamp,
     sessions: Vec<World>,
     is_told: Vec<bool>,
-    report: Option<NodeReport>,
+    report: Option<NodeSummary>,
 }
 
 const SERVER: usize = 0;
@@ -103,7 +103,7 @@ impl Node {
         }
     }
 
-    fn finish(mut self) -> NodeReport {
+    fn finish(mut self) -> NodeSummary {
         for _ in 0..2_000 {
             if self.report.is_some() {
                 break;
@@ -120,7 +120,7 @@ impl Node {
     }
 }
 
-fn order(report: &NodeReport) -> Vec<Instance> {
+fn order(report: &NodeSummary) -> Vec<Instance> {
     report.sessions.iter().map(|session| session.instance).collect()
 }
 

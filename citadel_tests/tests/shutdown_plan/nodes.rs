@@ -4,7 +4,7 @@ use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::Instance;
 use citadel_crypt::ratchets::PathId;
 use citadel_proto::shutdown::{
-    ClientNodePlan, Member, NodeInput, NodeOutput, NodeReport, NodeShutdownConfig, NodeStage, Route, Routes,
+    ClientNodePlan, Member, NodeInput, NodeOutput, NodeShutdownConfig, NodeStage, NodeSummary, Route, Routes,
     ServerNodePlan,
 };
 use citadel_proto::{CloseReason, CloseReport};
@@ -131,7 +131,7 @@ impl Run {
     }
 
     /// The one report, and nothing after it.
-    fn report(mut self, outputs: Vec<NodeOutput>) -> NodeReport {
+    fn report(mut self, outputs: Vec<NodeOutput>) -> NodeSummary {
         assert_eq!((self.stage(), self.timer()), (NodeStage::Closed, None));
         for late in [
             NodeInput::Close(CloseReason::Aborted),

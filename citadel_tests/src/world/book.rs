@@ -1,9 +1,12 @@
 //! The naive model of one session: what was accepted, what was delivered, which keys were seen. It knows no protocol.
 
 use super::Side;
+use super::ledger::{Ledger, UNITS};
 use bytes::Bytes;
+use citadel_crypt::handshake::Limits;
 use citadel_crypt::ratchets::FINGERPRINT_LEN;
 use citadel_crypt::ratchets::rekey::Version;
+use citadel_proto::session::SessionConfig;
 use citadel_proto::{ChannelId, Taken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -14,14 +17,18 @@ pub(super) const MAX_LEN: usize = 200 * 1024;
 const PAD_LEN: usize = 1 << 20;
 
 /// What both ends of a session did, seen from outside.
-#[derive(Default)]
 pub(super) struct Book {
+    /// Of both ends.
+    pub(super) limits: Limits,
+    pub(super) send_buffer: u64,
     /// By channel and sender.
     pub(super) lanes: BTreeMap<(ChannelId, Side), Lane>,
     /// As the opener gave them.
     pub(super) names: BTreeMap<ChannelId, Bytes>,
     /// Channels that both applications have. A peer that closes refuses others, and resets its half of them.
     pub(super) shared: BTreeSet<ChannelId>,
+    /// By end.
+    pub(super) ledgers: [Ledger; 2],
     fingerprints: BTreeMap<Version, [u8; FINGERPRINT_LEN]>,
     /// The network did something that no ordered path does, or cut: losses of paths have a cause.
     pub(super) is_disturbed: bool,
@@ -38,8 +45,12 @@ pub(super) struct Lane {
     /// The reader left with this code.
     pub(super) stop: Option<u32>,
     pub(super) seen: Option<Seen>,
-    /// Bytes accepted and not delivered.
+    /// Units delivered.
+    pub(super) read: u64,
+    /// Units accepted and not delivered.
     pub(super) unread: u64,
+    /// The reader asked, and found nothing yet.
+    pub(super) is_awaited: bool,
 }
 
 /// The end that a reader saw.
@@ -62,6 +73,19 @@ impl Lane {
 }
 
 impl Book {
+    pub(super) fn new(config: &SessionConfig) -> Self {
+        Self {
+            limits: config.limits,
+            send_buffer: config.send_buffer,
+            lanes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            shared: BTreeSet::new(),
+            ledgers: [Ledger::default(), Ledger::default()],
+            fingerprints: BTreeMap::new(),
+            is_disturbed: false,
+        }
+    }
+
     pub(super) fn lane(&mut self, id: ChannelId, sender: Side) -> &mut Lane {
         self.lanes.entry((id, sender)).or_default()
     }
@@ -73,10 +97,11 @@ impl Book {
     }
 
     pub(super) fn accept(&mut self, id: ChannelId, sender: Side, len: usize) {
+        self.check_accepted(id, sender, UNITS + len as u64);
         let lane = self.lane(id, sender);
         assert!(!lane.is_finished && lane.reset.is_none(), "channel {id}: accepted after the end");
         lane.accepted.push(len);
-        lane.unread += 64 + len as u64;
+        lane.unread += UNITS + len as u64;
     }
 
     /// What a reader of `sender`'s messages was given. True if it may ask again.
@@ -88,7 +113,10 @@ impl Book {
             assert!(!matches!(taken, Taken::Message(_)), "channel {id}: {taken:?} after {seen:?}");
         }
         match taken {
-            Taken::Pending => return false,
+            Taken::Pending => {
+                lane.is_awaited = true;
+                return false;
+            }
             Taken::Message(message) => {
                 let len = *lane.accepted.get(at.0).expect("nothing arrives that was not accepted");
                 assert!(
@@ -97,7 +125,9 @@ impl Book {
                     at.0
                 );
                 lane.delivered += 1;
-                lane.unread -= 64 + len as u64;
+                lane.unread -= UNITS + len as u64;
+                lane.read += UNITS + len as u64;
+                lane.is_awaited = false;
                 return true;
             }
             Taken::Finished => {

@@ -2,12 +2,14 @@
 
 use super::app::{App, Context};
 use super::book::Book;
+use super::tap::Tape;
 use super::{Dice, Log, Side};
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::ResumptionKey;
+use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::Version;
 use citadel_proto::ChannelId;
-use citadel_proto::session::SessionMachine;
+use citadel_proto::session::{SessionConfig, SessionMachine};
 use citadel_proto::shutdown::Stage;
 use citadel_proto::{CloseReason, CloseReport};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 /// One end.
 pub(super) struct End {
     pub(super) machine: SessionMachine,
+    /// What it seals and opens.
+    pub(super) tape: Arc<Tape>,
     pub(super) resumption: Arc<ResumptionKey>,
     /// The path that its task reads and writes.
     pub(super) path: Option<usize>,
@@ -42,9 +46,15 @@ pub(super) struct Session {
 }
 
 impl End {
-    pub(super) fn new(machine: SessionMachine, resumption: ResumptionKey, path: usize) -> Self {
+    pub(super) fn new(
+        machine: SessionMachine,
+        tape: Arc<Tape>,
+        resumption: ResumptionKey,
+        path: usize,
+    ) -> Self {
         Self {
             machine,
+            tape,
             resumption: Arc::new(resumption),
             path: Some(path),
             is_dirty: false,
@@ -55,6 +65,11 @@ impl End {
             closed: None,
             firings: (Timestamp::ZERO, 0),
         }
+    }
+
+    /// The path that the session began with carries messages at once.
+    pub(super) fn is_on_first_path(&self) -> bool {
+        self.machine.path().is_none_or(|path| path == PathId::FIRST)
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -85,9 +100,9 @@ impl End {
 }
 
 impl Session {
-    pub(super) fn new(number: usize, line: usize) -> Self {
+    pub(super) fn new(number: usize, line: usize, config: &SessionConfig) -> Self {
         let names = [format!("s{number} client:"), format!("s{number} server:")];
-        Self { line, ends: [None, None], book: Book::default(), failures: 0, names }
+        Self { line, ends: [None, None], book: Book::new(config), failures: 0, names }
     }
 
     pub(super) fn name(&self, side: Side) -> &str {

@@ -85,6 +85,7 @@ impl World {
                 lane.missing()
             );
         }
+        BOTH.into_iter().for_each(|side| owner.book.check_credit(side));
         self.check_consumed(session);
     }
 

@@ -3,6 +3,7 @@
 use super::crypto::identity;
 use super::end::{End, Session};
 use super::path::{Path, Role};
+use super::tap::Tap;
 use super::world::{Event, World};
 use super::{Pace, Side};
 use bytes::{Buf, BufMut};
@@ -27,7 +28,7 @@ impl World {
     /// A new session for a line that has none.
     pub(super) fn dial_fresh(&mut self, line: usize) {
         let session = self.sessions.len();
-        self.sessions.push(Session::new(session, line));
+        self.sessions.push(Session::new(session, line, &self.setup.config));
         self.lines[line].session = Some(session);
         self.on_dial(session, false);
     }
@@ -230,13 +231,13 @@ impl World {
             Side::Server => identity(0),
         };
         let key = ResumptionKey::of(&established.initial);
-        let (provider, config, now) = (Arc::clone(&self.provider), &self.setup.config, self.now);
+        let ((provider, tape), config, now) = (Tap::new(&self.provider), &self.setup.config, self.now);
         let machine = SessionMachine::new(established, provider, own, config, now);
         let first = machine.fingerprint(Version(0)).expect("version 0 is there");
         if side == Side::Server {
             self.hub.insert(machine.instance(), session);
         }
-        let end = End::new(machine, key, path);
+        let end = End::new(machine, tape, key, path);
         self.sessions[session].ends[side.index()] = Some(end);
         self.sessions[session].book.on_version(Version(0), first);
         self.sessions[session].failures = 0;
@@ -254,6 +255,7 @@ impl World {
         if end.machine.path() == Some(id) {
             let before = end.path.replace(path);
             end.is_dirty = false;
+            self.sessions[session].book.ledger(side).on_path();
             if let Some(before) = before.filter(|before| *before != path) {
                 self.drop_path(before, side);
             }

@@ -6,7 +6,8 @@
 //! tasks, wall time. The same seed gives the same log, real keys or not.
 //!
 //! Checked in every run: what `send` accepted is delivered exactly once and in order, or its channel reports it; `Closed`
-//! comes once, last; keys agree at every version; no wakeup is lost; nothing is left.
+//! comes once, last; keys agree at every version; credit and acknowledgements are what was taken and what arrived, to the
+//! unit; what was copied or forged opens nowhere; no wakeup is lost; nothing is left.
 
 mod app;
 mod book;
@@ -15,12 +16,14 @@ mod dice;
 mod end;
 mod epilogue;
 mod establish;
+mod ledger;
 mod log;
 mod path;
 mod run;
 mod script;
 mod setup;
 mod step;
+mod tap;
 mod task;
 mod wire;
 mod workload;

@@ -127,19 +127,6 @@ impl World {
             _ => self.with_app(session, side, |app, cx| operate_channel(app, cx, op)),
         }
     }
-
-    /// What `send` accepted and no reader took is bounded by credit, by the own buffer and by one message on each side.
-    pub(super) fn check_memory(&mut self, session: usize, side: Side) {
-        let config = &self.setup.config;
-        let longest = config.limits.max_message + 64;
-        let of_lane = config.limits.channel_credit + config.send_buffer + 2 * longest;
-        for ((id, _), lane) in
-            self.sessions[session].book.lanes.iter().filter(|((_, sender), _)| *sender == side)
-        {
-            let is_held = lane.stop.is_none() && lane.reset.is_none();
-            assert!(!is_held || lane.unread <= of_lane, "channel {id}: {} units wait", lane.unread);
-        }
-    }
 }
 
 fn operate_channel(app: &mut App, cx: &mut Context<'_>, op: &Op) {

@@ -125,9 +125,8 @@ impl World {
     /// Writes what is sealed, seals what is next when that is gone. True if anything went.
     pub(super) fn transmit(&mut self, session: usize, side: Side) -> bool {
         let now = self.now;
-        let Some(end) = self.sessions.get_mut(session).and_then(|owner| owner.end(side)) else {
-            return false;
-        };
+        let Some(owner) = self.sessions.get_mut(session) else { return false };
+        let Some(end) = &mut owner.ends[side.index()] else { return false };
         let Some(number) = end.path else { return false };
         let path = &mut self.paths[number];
         let mut any = false;
@@ -135,6 +134,8 @@ impl World {
             let out = &mut path.ends[side.index()].out;
             if out.is_empty() {
                 any |= end.machine.poll_transmit(now, out, WRITE_FILL);
+                let tape = end.tape.take();
+                owner.book.read_tape(side, end.is_on_first_path(), tape);
                 assert!(out.len() <= WRITE_FILL + MAX_RECORD, "{} bytes at once", out.len());
             }
             if out.is_empty() {
@@ -157,10 +158,14 @@ impl World {
     /// Bytes of the session arrived.
     pub(super) fn take_records(&mut self, session: usize, side: Side, inbox: &mut BytesMut) {
         let now = self.now;
-        let Some(end) = self.end(session, side) else { return };
+        let Some(owner) = self.sessions.get_mut(session) else { return };
+        let Some(end) = &mut owner.ends[side.index()] else { return };
         loop {
             match citadel_proto::record::split(inbox) {
-                Ok(Some(raw)) => end.machine.handle(now, Input::Record(raw)),
+                Ok(Some(raw)) => {
+                    end.machine.handle(now, Input::Record(raw));
+                    owner.book.read_tape(side, end.is_on_first_path(), end.tape.take());
+                }
                 Ok(None) => break,
                 Err(_) => {
                     end.machine.handle(now, Input::PathLost(PathLoss::Malformed));

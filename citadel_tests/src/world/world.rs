@@ -197,7 +197,6 @@ impl World {
         if is_woken || is_woken_again {
             self.attend(session, side);
         }
-        self.check_memory(session, side);
     }
 
     fn on_timer(&mut self, session: usize, side: Side) {

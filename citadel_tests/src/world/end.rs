@@ -2,6 +2,7 @@
 
 use super::app::{App, Context};
 use super::book::Book;
+use super::forge::Copies;
 use super::tap::Tape;
 use super::{Dice, Log, Side};
 use citadel_crypt::Timestamp;
@@ -42,6 +43,8 @@ pub(super) struct Session {
     pub(super) book: Book,
     /// Attempts of the client in a row that came to nothing.
     pub(super) failures: u32,
+    /// By the end that sealed them.
+    pub(super) copies: [Copies; 2],
     names: [String; 2],
 }
 
@@ -102,7 +105,14 @@ impl End {
 impl Session {
     pub(super) fn new(number: usize, line: usize, config: &SessionConfig) -> Self {
         let names = [format!("s{number} client:"), format!("s{number} server:")];
-        Self { line, ends: [None, None], book: Book::new(config), failures: 0, names }
+        Self {
+            line,
+            ends: [None, None],
+            book: Book::new(config),
+            failures: 0,
+            copies: [Copies::default(), Copies::default()],
+            names,
+        }
     }
 
     pub(super) fn name(&self, side: Side) -> &str {

@@ -1,6 +1,6 @@
 //! A world of nodes on a virtual clock and a seeded network: real handshakes, real session machines, scripted trouble.
 //!
-//! Owns: the network (delay, jitter, cuts at any byte, changed and repeated bytes), what a client does to get its session
+//! Owns: the network (delay, jitter, cuts at any byte, changed, repeated, copied and forged bytes), what a client does to get its session
 //! a path again, applications that send, read and drop, and a naive model of what all of them were promised. Key
 //! agreement is stood in for unless the world is real; records are sealed and handshakes run in any case. Never: sockets,
 //! tasks, wall time. The same seed gives the same log, real keys or not.
@@ -16,6 +16,7 @@ mod dice;
 mod end;
 mod epilogue;
 mod establish;
+mod forge;
 mod ledger;
 mod log;
 mod path;

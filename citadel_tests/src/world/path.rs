@@ -3,7 +3,7 @@
 use super::wire::Wire;
 use super::world::{Event, Loss, World};
 use super::{CutSeen, Dice, Side};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{ClientHandshake, ServerHandshake};
 use citadel_crypt::ratchets::PathId;
@@ -29,6 +29,10 @@ pub(super) struct PathEnd {
     pub(super) inbox: BytesMut,
     /// Written, not on the wire.
     pub(super) out: BytesMut,
+    /// Records that it sealed for this path.
+    pub(super) sealed: usize,
+    /// Records under way to it that the other end did not write.
+    pub(super) foreign: Vec<Bytes>,
 }
 
 /// What an end does with a path.
@@ -49,7 +53,13 @@ impl Path {
             (delay, Wire::new(delay, setup.jitter, setup.capacity))
         };
         let ((one, to_server), (other, to_client)) = (wire(), wire());
-        let end = || PathEnd { role: Role::Connecting, inbox: BytesMut::new(), out: BytesMut::new() };
+        let end = || PathEnd {
+            role: Role::Connecting,
+            inbox: BytesMut::new(),
+            out: BytesMut::new(),
+            sealed: 0,
+            foreign: Vec::new(),
+        };
         let round_trip = one + other;
         Self {
             session,
@@ -67,6 +77,12 @@ impl Path {
         let arrivals = self.wires[side.index()].write(now, out, dice);
         self.arrivals.extend(arrivals.into_iter().map(|at| (at, side.other())));
         out.is_empty()
+    }
+
+    /// Something that an end did not write stands behind what it wrote.
+    pub(super) fn inject(&mut self, side: Side, record: Bytes) {
+        self.ends[side.index()].out.extend_from_slice(&record);
+        self.ends[side.other().index()].foreign.push(record);
     }
 
     pub(super) const fn is_over(&self, side: Side) -> bool {
@@ -110,7 +126,7 @@ impl World {
         if self.is_carrying(path, side) {
             let session = self.paths[path].session;
             let mut inbox = core::mem::take(&mut self.paths[path].ends[side.index()].inbox);
-            self.take_records(session, side, &mut inbox);
+            self.take_records(session, path, side, &mut inbox);
             self.paths[path].ends[side.index()].inbox = inbox;
         }
     }

@@ -39,6 +39,12 @@ impl World {
             Step::Repeat(line, side) => {
                 self.tamper(*line, *side, "a piece comes twice", super::wire::Wire::repeat)
             }
+            Step::Copy(line, side) => {
+                self.session_of(*line).into_iter().for_each(|session| self.copy_record(session, *side));
+            }
+            Step::Forge(line, side) => {
+                self.session_of(*line).into_iter().for_each(|session| self.forge_record(session, *side));
+            }
             Step::Redial(line) => {
                 if let Some(session) = self.session_of(*line) {
                     let now = self.now;

@@ -20,6 +20,10 @@ pub enum Step {
     Flip(usize, Side),
     /// A piece in flight from an end arrives twice.
     Repeat(usize, Side),
+    /// A record that an end wrote into an earlier path arrives on the one in use, or first on the next.
+    Copy(usize, Side),
+    /// What looks like a record of an end arrives.
+    Forge(usize, Side),
     /// The client takes another path although it has one.
     Redial(usize),
     /// All paths of a client are cut, and none can be had until it heals.

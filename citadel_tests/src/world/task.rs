@@ -1,7 +1,8 @@
 //! The task of one end, as the driver has it: drains outputs, writes, arms one timer.
 
 use super::Side;
-use super::path::Role;
+use super::forge::Before;
+use super::path::{PathEnd, Role};
 use super::world::{Event, World};
 use bytes::BytesMut;
 use citadel_proto::record::MAX_RECORD;
@@ -131,11 +132,19 @@ impl World {
         let path = &mut self.paths[number];
         let mut any = false;
         loop {
-            let out = &mut path.ends[side.index()].out;
+            let copies = &mut owner.copies[side.index()];
+            if path.ends[side.index()].sealed == 0
+                && let Some(record) = copies.begin(number, &mut self.dice)
+            {
+                self.log.line(now, format_args!("path {number} begins with a record of another"));
+                owner.book.is_disturbed = true;
+                path.inject(side, record);
+            }
+            let PathEnd { out, sealed, .. } = &mut path.ends[side.index()];
             if out.is_empty() {
                 any |= end.machine.poll_transmit(now, out, WRITE_FILL);
-                let tape = end.tape.take();
-                owner.book.read_tape(side, end.is_on_first_path(), tape);
+                copies.keep(number, sealed, out);
+                owner.book.read_tape(side, end.is_on_first_path(), end.tape.take());
                 assert!(out.len() <= WRITE_FILL + MAX_RECORD, "{} bytes at once", out.len());
             }
             if out.is_empty() {
@@ -156,15 +165,19 @@ impl World {
     }
 
     /// Bytes of the session arrived.
-    pub(super) fn take_records(&mut self, session: usize, side: Side, inbox: &mut BytesMut) {
+    pub(super) fn take_records(&mut self, session: usize, path: usize, side: Side, inbox: &mut BytesMut) {
+        let foreign = &self.paths[path].ends[side.index()].foreign;
         let now = self.now;
         let Some(owner) = self.sessions.get_mut(session) else { return };
         let Some(end) = &mut owner.ends[side.index()] else { return };
         loop {
             match citadel_proto::record::split(inbox) {
                 Ok(Some(raw)) => {
+                    let before = Before::of(&end.machine, self.setup.config.resume, &raw, foreign);
                     end.machine.handle(now, Input::Record(raw));
-                    owner.book.read_tape(side, end.is_on_first_path(), end.tape.take());
+                    let tape = end.tape.take();
+                    before.check(end, &tape);
+                    owner.book.read_tape(side, end.is_on_first_path(), tape);
                 }
                 Ok(None) => break,
                 Err(_) => {

@@ -83,14 +83,16 @@ fn gap(dice: &mut Dice) -> Duration {
 
 fn trouble(dice: &mut Dice, setup: &Setup, line: usize) -> Step {
     let client = dice.index(setup.clients);
-    match dice.below(20) {
+    match dice.below(25) {
         0..=6 => Step::Cut(line, CutSeen::Both, dice.between(0, 1000)),
         7..=8 => Step::Cut(line, dice.pick(&CutSeen::ALL), dice.between(0, 1000)),
         9..=10 => Step::Flip(line, side(dice)),
         11 => Step::Repeat(line, side(dice)),
         12..=14 => Step::Redial(line),
         15..=16 => Step::Down(client, dice.pick(&CutSeen::ALL)),
-        _ => Step::Heal(client),
+        17..=19 => Step::Heal(client),
+        20..=22 => Step::Copy(line, side(dice)),
+        _ => Step::Forge(line, side(dice)),
     }
 }
 

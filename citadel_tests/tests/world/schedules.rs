@@ -36,13 +36,15 @@ fn step() -> impl Strategy<Value = Step> {
     let side = prop_oneof![Just(Side::Client), Just(Side::Server)];
     let seen = || prop::sample::select(&CutSeen::ALL[..]);
     prop_oneof![
-        20 => (side, op()).prop_map(|(side, op)| Step::At(0, side, op)),
+        20 => (side.clone(), op()).prop_map(|(side, op)| Step::At(0, side, op)),
         10 => (0..40_u64).prop_map(|millis| Step::Pass(Duration::from_millis(millis))),
         1 => (1..40_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
         3 => (seen(), 0..=1000_u64).prop_map(|(seen, keep)| Step::Cut(0, seen, keep)),
         1 => seen().prop_map(|seen| Step::Down(0, seen)),
         2 => Just(Step::Heal(0)),
         1 => Just(Step::Redial(0)),
+        1 => side.clone().prop_map(|side| Step::Copy(0, side)),
+        1 => side.clone().prop_map(|side| Step::Forge(0, side)),
         1 => Just(Step::RekeyBoth(0)),
         1 => Just(Step::Dial(0)),
     ]

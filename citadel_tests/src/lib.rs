@@ -1,5 +1,6 @@
 //! What the workspace is proven with: stand-ins, explorer, models and helpers of the test matrices. Ships nothing.
 
+pub mod accounts_world;
 pub mod backend_script;
 pub mod cancel;
 pub mod crash_disk;
@@ -9,6 +10,7 @@ pub mod manager_world;
 pub mod measure;
 pub mod memory_managers;
 pub mod memory_pair;
+mod quick_hasher;
 pub mod rekey_world;
 pub mod resumable;
 pub mod schema_1;

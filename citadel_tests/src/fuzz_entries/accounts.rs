@@ -1,14 +1,14 @@
 //! What a proven client asks a server with accounts for: requests of the handshake, and those of a session.
 
+use crate::quick_hasher::Quick;
 use crate::seeded::SeededProvider;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, DeviceName, DisplayName, Password, RefusalCode, Request, UserName};
-use citadel_crypt::suite::{CryptoProvider, hash::sha3_512};
+use citadel_crypt::suite::CryptoProvider;
 use citadel_proto::accounts::{
-    Accounts, AccountsConfig, Actor, AskError, HashError, PasswordHasher, RateLimits, RequestBody,
-    ResponseBody, SALT_LEN, SystemClock, Verified, wire,
+    Accounts, AccountsConfig, Actor, AskError, RateLimits, RequestBody, ResponseBody, SystemClock, wire,
 };
-use citadel_proto::backend::{Memory, PasswordHash};
+use citadel_proto::backend::Memory;
 use citadel_proto::driver::Hub;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
@@ -18,36 +18,6 @@ const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// The device of the account that always exists.
 const OWNER: PeerId = PeerId([1; 32]);
 const STRANGER: PeerId = PeerId([2; 32]);
-
-/// One hash instead of Argon2id: what is fuzzed are the decisions around it.
-#[derive(Debug)]
-struct Quick;
-
-impl Quick {
-    fn store(password: &[u8], salt: &[u8]) -> Result<PasswordHash, HashError> {
-        let hash = sha3_512(&[salt, password]);
-        let text: String = salt.iter().chain(&hash).map(|byte| format!("{byte:02x}")).collect();
-        PasswordHash::new(text).map_err(|_| HashError::Unavailable)
-    }
-}
-
-impl PasswordHasher for Quick {
-    fn hash(&self, password: &Password, salt: &[u8; SALT_LEN]) -> Result<PasswordHash, HashError> {
-        Self::store(password.expose(), salt)
-    }
-
-    fn verify(&self, password: &Password, stored: &PasswordHash) -> Result<Verified, HashError> {
-        let text = stored.expose().get(..2 * SALT_LEN).ok_or(HashError::Damaged)?;
-        let byte = |at: usize| text.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let salt: Option<Vec<u8>> = (0..SALT_LEN).map(|n| byte(2 * n)).collect();
-        let again = Self::store(password.expose(), &salt.ok_or(HashError::Damaged)?)?;
-        Ok(if again == *stored { Verified::Right { is_outdated: false } } else { Verified::Wrong })
-    }
-
-    fn decoy(&self, random: &[u8; SALT_LEN + 32]) -> Result<PasswordHash, HashError> {
-        Self::store(random, &random[..SALT_LEN])
-    }
-}
 
 struct Server {
     runtime: Runtime,

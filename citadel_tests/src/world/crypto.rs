@@ -15,13 +15,13 @@ use std::sync::{Arc, OnceLock};
 
 /// Random bytes follow from the seed in both kinds of world, so that whatever they decide is decided again in a replay.
 /// Real keys differ from run to run, and nothing that is logged depends on them.
-pub(super) struct WorldProvider {
+pub(crate) struct WorldProvider {
     random: Mutex<ChaCha20Rng>,
     is_real: bool,
 }
 
 impl WorldProvider {
-    pub(super) fn new(seed: u64, is_real: bool) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, is_real: bool) -> Arc<Self> {
         Arc::new(Self { random: Mutex::new(ChaCha20Rng::seed_from_u64(seed)), is_real })
     }
 
@@ -39,8 +39,8 @@ impl fmt::Debug for WorldProvider {
 }
 
 /// Who the nodes are: made once for all worlds.
-pub(super) fn identity(number: usize) -> Arc<Identity> {
-    static IDENTITIES: OnceLock<[Arc<Identity>; 4]> = OnceLock::new();
+pub(crate) fn identity(number: usize) -> Arc<Identity> {
+    static IDENTITIES: OnceLock<[Arc<Identity>; 8]> = OnceLock::new();
     let made = IDENTITIES.get_or_init(|| {
         std::array::from_fn(|number| {
             let seed = Secret::copy_from(&[number as u8 + 1; SEED_LEN]);

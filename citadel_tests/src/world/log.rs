@@ -11,7 +11,7 @@ pub struct Log(Rc<RefCell<Vec<String>>>);
 
 impl Log {
     /// Appends a line.
-    pub(super) fn line(&self, now: Timestamp, text: fmt::Arguments<'_>) {
+    pub(crate) fn line(&self, now: Timestamp, text: fmt::Arguments<'_>) {
         let micros = now.as_nanos() / 1000;
         let line = format!("{:>4}.{:06} {text}", micros / 1_000_000, micros % 1_000_000);
         self.0.borrow_mut().push(line);

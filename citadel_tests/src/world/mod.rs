@@ -11,7 +11,7 @@
 
 mod app;
 mod book;
-mod crypto;
+pub(crate) mod crypto;
 mod dice;
 mod end;
 mod epilogue;

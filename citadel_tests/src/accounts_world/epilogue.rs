@@ -115,7 +115,9 @@ impl Scene {
                     Some(cid) => self.backend().device(cid, Device::identity(device.number).peer_id()).await,
                     None => Ok(None),
                 };
-                let is_live = own.expect("memory does not fail").is_some_and(|own| own.revoked.is_none());
+                let own = own.expect("memory does not fail");
+                let is_live = own.as_ref().is_some_and(|own| own.revoked.is_none());
+                let was_revoked = own.is_some() && !is_live;
                 let right = cid.filter(|_| is_live).map_or(Came::Refused, Came::Granted);
                 let came = device.enter_calmly(self, user, Kind::Login).await;
                 assert_eq!(came, right, "device {} logs in as user {user}", device.number);
@@ -133,6 +135,10 @@ impl Scene {
                             "device {} registers user {user} again",
                             device.number
                         );
+                        if was_revoked && is_first {
+                            let came = device.enter_calmly(self, user, Kind::AddDevice(cid)).await;
+                            assert_eq!(came, Came::Refused, "device {} was revoked and joins", device.number);
+                        }
                     }
                 }
             }

@@ -12,7 +12,7 @@ use citadel_crypt::ratchets::rekey::Version;
 use citadel_proto::ChannelId;
 use citadel_proto::session::{SessionConfig, SessionMachine};
 use citadel_proto::shutdown::Stage;
-use citadel_proto::{CloseReason, CloseReport};
+use citadel_proto::{CloseReason, CloseReport, PathLoss};
 use std::sync::Arc;
 
 /// One end.
@@ -30,6 +30,8 @@ pub(super) struct End {
     pub(super) app: App,
     /// The version that the last `rekey` waits for.
     pub(super) wish: Version,
+    /// It waits for another path until then.
+    pub(super) until: Option<Timestamp>,
     pub(super) closing: Option<CloseReason>,
     pub(super) closed: Option<CloseReport>,
     /// Timers that fired at one moment without anything else between them.
@@ -64,6 +66,7 @@ impl End {
             armed: None,
             app: App::default(),
             wish: Version(0),
+            until: None,
             closing: None,
             closed: None,
             firings: (Timestamp::ZERO, 0),
@@ -73,6 +76,14 @@ impl End {
     /// The path that the session began with carries messages at once.
     pub(super) fn is_on_first_path(&self) -> bool {
         self.machine.path().is_none_or(|path| path == PathId::FIRST)
+    }
+
+    /// Whether it waited for another path shorter than it should have, with nobody who said that none will come.
+    pub(super) fn is_early(&self, reason: &CloseReason, now: Timestamp) -> bool {
+        use PathLoss::{ResumeClosing, ResumeExpired, ResumeRefused, ResumeUnknown};
+        let is_told = |loss| matches!(loss, ResumeClosing | ResumeExpired | ResumeRefused | ResumeUnknown);
+        let is_lost = matches!(reason, CloseReason::PathLost(loss) if !is_told(*loss));
+        is_lost && self.until.is_some_and(|until| now < until)
     }
 
     pub(super) fn is_running(&self) -> bool {

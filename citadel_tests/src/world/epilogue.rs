@@ -20,8 +20,14 @@ impl World {
     pub fn finish(&mut self) {
         self.say(format_args!("epilogue: the network heals, readers read"));
         (0..self.clients.len()).for_each(|client| self.heal(client));
-        self.read_all();
         self.pass(SETTLED);
+        for session in 0..self.sessions.len() {
+            if self.sessions[session].is_running() {
+                BOTH.into_iter().for_each(|side| self.sessions[session].book.check_arrived(side));
+            }
+        }
+        self.read_all();
+        self.pass(CALM);
         // Channels that came meanwhile have readers with a pace of their own.
         self.read_all();
         self.pass(CALM);

@@ -261,6 +261,7 @@ impl World {
             }
             self.sessions[session].failures = 0;
         } else {
+            assert_ne!(side, Side::Server, "a path was granted and is not taken");
             self.drop_path(path, side);
         }
         self.attend(session, side);

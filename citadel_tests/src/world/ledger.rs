@@ -23,6 +23,8 @@ pub(super) struct Ledger {
     session_limit: u64,
     /// Highest offsets of all its lanes.
     sent: u64,
+    /// Channels that it said the peer may have opened, and was told that it may.
+    slots: (u64, u64),
     /// It opened a record of this path.
     has_heard: bool,
     /// It said on this path that it closes.
@@ -150,6 +152,7 @@ impl Book {
                 assert!(!was_said, "{side:?} says twice on a path that it closes");
             }
             Frame::Close { .. } => self.ledgers[side.index()].has_closed = true,
+            Frame::ChannelCredit { count } => self.ledgers[side.index()].slots.0 = *count,
             _ => {}
         }
     }
@@ -197,6 +200,7 @@ impl Book {
                 sending.limit = sending.limit.max(*limit);
             }
             Frame::SessionCredit { limit } => ledger.session_limit = ledger.session_limit.max(*limit),
+            Frame::ChannelCredit { count } => ledger.slots.1 = *count,
             _ => {}
         }
     }
@@ -250,11 +254,50 @@ impl Book {
                 "{receiver:?}: channel {id} lost credit"
             );
         }
+        let (said, heard) =
+            (self.ledgers[receiver.index()].slots.0, self.ledgers[receiver.other().index()].slots.1);
+        assert_eq!(said, heard, "{receiver:?}: the peer did not hear how many channels it may open");
         let least = *self.session_given(receiver).start();
         let told = self.ledger(receiver.other()).session_limit.max(self.limits.session_credit);
         assert!(
             told + worth(self.limits.session_credit) > least,
             "{receiver:?}: the session lost credit: {told}"
+        );
+    }
+}
+
+impl Book {
+    /// What was accepted on credit that is there has arrived, whether or not its reader reads: all messages of a lane before
+    /// the first that goes only as more credit comes.
+    pub(super) fn check_arrived(&mut self, receiver: Side) {
+        let comfortable = self.limits.channel_credit.min(self.limits.session_credit) / 2;
+        for ((id, sender), lane) in &self.lanes {
+            let got = self.ledgers[receiver.index()].receiving.get(id);
+            let next = got.map_or(0, |got| got.next);
+            let mut end = lane.read;
+            for len in lane.accepted.iter().skip(lane.delivered) {
+                end += UNITS + *len as u64;
+                if *sender == receiver
+                    || lane.is_given_up()
+                    || end > next && UNITS + *len as u64 > comfortable
+                {
+                    break;
+                }
+                assert!(
+                    end <= next,
+                    "{receiver:?}: a message on channel {id} was accepted and does not come"
+                );
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// Whoever closes in order says so in the first record of each path.
+    pub(super) fn check_closing(&self) {
+        assert!(
+            self.is_closing_said || self.has_closed,
+            "records of an end that closes, and does not say so"
         );
     }
 }

@@ -7,6 +7,7 @@ use super::world::{Event, World};
 use bytes::BytesMut;
 use citadel_proto::record::MAX_RECORD;
 use citadel_proto::session::{Input, Output};
+use citadel_proto::shutdown::Stage;
 use citadel_proto::{ChannelEvent, CloseReason, PathLoss};
 use core::time::Duration;
 
@@ -62,12 +63,17 @@ impl World {
                 }
                 Output::Detached { loss, until } => {
                     assert!(until > now && !end.machine.is_detached() || end.machine.is_detached());
+                    end.until = Some(until);
                     text = Some(format!("detached: {loss}"));
                     effects.push(Effect::Detached);
                 }
-                Output::Attached { path } => text = Some(format!("attached to path {}", path.0)),
+                Output::Attached { path } => {
+                    end.until = None;
+                    text = Some(format!("attached to path {}", path.0));
+                }
                 Output::Closing(reason) => {
                     assert!(end.closing.is_none(), "told twice that it closes");
+                    assert!(!end.is_early(&reason, now), "gave a lost path up early: {reason}");
                     text = Some(format!("closing: {reason}"));
                     end.closing = Some(reason);
                 }
@@ -142,9 +148,14 @@ impl World {
             }
             let PathEnd { out, sealed, .. } = &mut path.ends[side.index()];
             if out.is_empty() {
+                let is_closing = (Stage::Refusing..Stage::Announcing).contains(&end.machine.stage());
                 any |= end.machine.poll_transmit(now, out, WRITE_FILL);
+                let is_said = is_closing && !out.is_empty();
                 copies.keep(number, sealed, out);
                 owner.book.read_tape(side, end.is_on_first_path(), end.tape.take());
+                if is_said {
+                    owner.book.ledgers[side.index()].check_closing();
+                }
                 assert!(out.len() <= WRITE_FILL + MAX_RECORD, "{} bytes at once", out.len());
             }
             if out.is_empty() {

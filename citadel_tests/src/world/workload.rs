@@ -50,7 +50,12 @@ pub fn script(setup: &Setup) -> Vec<Step> {
     let mut steps: Vec<Step> = (0..lines).map(Step::Dial).collect();
     // Worlds without cuts have their own laws: nothing but a close ends a session.
     let is_rough = dice.percent(75);
-    let count = dice.between(40, 160);
+    let habit = match setup.seed % 8 {
+        3 => Habit::Steady,
+        5 => Habit::Hasty,
+        _ => Habit::Mixed,
+    };
+    let count = if habit == Habit::Mixed { dice.between(40, 160) } else { dice.between(120, 240) };
     steps.push(Step::Pass(setup.delay * 16 + Duration::from_millis(50)));
     for _ in 0..count {
         let line = dice.index(lines);
@@ -59,13 +64,40 @@ pub fn script(setup: &Setup) -> Vec<Step> {
             0..=11 if is_rough => trouble(&mut dice, setup, line),
             12..=14 => Step::Dial(line),
             15..=16 => Step::RekeyBoth(line),
-            _ => Step::At(line, side(&mut dice), operation(&mut dice)),
+            _ => Step::At(line, side(&mut dice), habit.operation(&mut dice)),
         });
         if dice.percent(60) {
             steps.push(Step::Pass(gap(&mut dice)));
         }
     }
     steps
+}
+
+/// What the applications of a world mostly do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    /// Everything.
+    Mixed,
+    /// Long messages on few channels, and no close: what leaks, however slowly, is used up.
+    Steady,
+    /// Channels that are opened, used once and left.
+    Hasty,
+}
+
+impl Habit {
+    fn operation(self, dice: &mut Dice) -> Op {
+        match (self, dice.below(10)) {
+            (Self::Mixed, _) => operation(dice),
+            (Self::Steady, 0..=6) => Op::Send(dice.index(2), 8_000 + dice.index(24_000)),
+            (Self::Steady, 7 | 8) => Op::Read(dice.index(2), Pace::Eager),
+            (Self::Steady, _) => Op::Rekey,
+            (Self::Hasty, 0 | 1) => Op::Open,
+            (Self::Hasty, 2 | 3) => Op::Send(dice.index(8), dice.index(2_000)),
+            (Self::Hasty, 4 | 5) => Op::Finish(dice.index(8)),
+            (Self::Hasty, 6 | 7) => Op::DropSender(dice.index(8)),
+            (Self::Hasty, _) => Op::DropReader(dice.index(8), dice.below(1000) as u32),
+        }
+    }
 }
 
 fn side(dice: &mut Dice) -> Side {

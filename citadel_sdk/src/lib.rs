@@ -88,7 +88,7 @@ pub use config::EndpointConfig;
 pub use endpoint::Endpoint;
 pub use kernel::{Connection, HandlerEnd, HandlerError, HandlerLost, KernelResult, NetKernel};
 pub use node::{Node, NodeBuilder, NodeError, NodeRemote, Reload, SessionEnd, Transport, Who};
-pub use report::{EndpointReport, NodeReport};
+pub use report::{EndpointReport, NodeReport, StorageEnd};
 pub use server_connection::{ConnectError, CredentialsError, Reconnect, ServerConnection};
 pub use trust::ServerTrust;
 

@@ -7,6 +7,8 @@
 mod accounts;
 #[path = "kernels/common.rs"]
 mod common;
+#[path = "kernels/ending.rs"]
+mod ending;
 #[path = "kernels/handlers.rs"]
 mod handlers;
 #[path = "kernels/kinds.rs"]

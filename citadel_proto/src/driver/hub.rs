@@ -21,7 +21,8 @@ use citadel_crypt::ratchets::rekey::Side;
 use citadel_crypt::suite::CryptoProvider;
 use core::fmt;
 use core::time::Duration;
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -199,14 +200,36 @@ impl Hub {
         sessions.len()
     }
 
+    /// Takes no further session from now on; those that there are go on. The first step of a node that ends in its own
+    /// order, with [`ends`](Self::ends) and [`close_session`](Self::close_session).
+    pub fn refuse(&self) {
+        self.inner.closed.cancel();
+        self.inner.tasks.close();
+    }
+
+    /// The sessions whose tasks run, each with a future that resolves with its report when it has closed. The futures keep
+    /// no session open.
+    pub fn ends(&self) -> Vec<(Instance, BoxFuture<'static, CloseReport>)> {
+        let end = |shared: Arc<Shared>| {
+            let instance = shared.about.instance;
+            (instance, async move { shared.closed().await }.boxed())
+        };
+        self.inner.registry.all().into_iter().map(end).collect()
+    }
+
+    /// Begins to close that session and does not wait; says whether its task ran. [`CloseReason::Aborted`] cuts short a
+    /// close under way.
+    pub fn close_session(&self, instance: Instance, reason: CloseReason) -> bool {
+        self.inner.registry.get(instance).map(|shared| shared.close(reason)).is_some()
+    }
+
     /// Refuses new sessions, closes all with `reason` at once, and waits until their tasks have ended. Says how each of
     /// them ended. Bounded by the stages' deadlines.
     ///
     /// # Cancel safety
     /// The closes go on when the future is dropped.
     pub async fn close(&self, reason: CloseReason) -> Vec<CloseReport> {
-        self.inner.closed.cancel();
-        self.inner.tasks.close();
+        self.refuse();
         let sessions = self.inner.registry.all();
         for session in &sessions {
             session.close(reason.clone());

@@ -71,6 +71,11 @@ impl Registry {
         self.sessions.iter().map(|entry| Arc::clone(&entry.shared)).collect()
     }
 
+    /// The session of that instance, if its task runs.
+    pub(super) fn get(&self, instance: Instance) -> Option<Arc<Shared>> {
+        self.sessions.get(&instance).map(|entry| Arc::clone(&entry.shared))
+    }
+
     /// The sessions with `peer`, those that close included.
     pub(super) fn of(&self, peer: PeerId) -> Vec<Arc<Shared>> {
         let instances = self.peers.get(&peer).map(|entry| entry.value().clone()).unwrap_or_default();

@@ -88,6 +88,8 @@ pub enum NodeInput {
     Close(CloseReason),
     /// The storage holds nothing in memory any more.
     StorageFlushed,
+    /// The storage could not write what it was given.
+    StorageFailed,
     /// Sockets and timers are gone.
     EndpointStopped,
     /// The time of `poll_timeout` has come. Early or spurious ones do nothing.
@@ -288,6 +290,7 @@ impl Sequence {
             }
             NodeInput::Close(reason) => self.on_close(now, reason),
             NodeInput::StorageFlushed => self.on_done(now, NodeStage::FlushingStorage),
+            NodeInput::StorageFailed => self.on_storage_failed(now),
             NodeInput::EndpointStopped => self.on_done(now, NodeStage::StoppingEndpoint),
             NodeInput::Timeout => self.on_timeout(now),
         }
@@ -324,6 +327,15 @@ impl Sequence {
     /// The storage, or the endpoint, is done.
     fn on_done(&mut self, now: Timestamp, stage: NodeStage) {
         if self.stage() == stage {
+            self.enter_next(now);
+        }
+    }
+
+    fn on_storage_failed(&mut self, now: Timestamp) {
+        if let Phase::Ending(ending) = &mut self.phase
+            && ending.stage == NodeStage::FlushingStorage
+        {
+            ending.report.is_stored = false;
             self.enter_next(now);
         }
     }

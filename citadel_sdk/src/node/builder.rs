@@ -220,7 +220,8 @@ impl<K: NetKernel> NodeBuilder<K> {
         self
     }
 
-    /// Longest time from the beginning of the node's end to its report. 10 s: more than the stages of a session take.
+    /// Longest time from the beginning of the node's end until sessions are aborted and callbacks cut short. 10 s: more than
+    /// the stages of a session take. `on_stop` has as long again, storage and sockets 5 s and 1 s.
     pub const fn shutdown_deadline(mut self, deadline: Duration) -> Self {
         self.shutdown_deadline = deadline;
         self

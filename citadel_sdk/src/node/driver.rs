@@ -1,5 +1,8 @@
 //! The tasks of a node: the main one, the accept loops, one for each session that arrives.
 
+mod end;
+
+use self::end::{Callbacks, Ended, end};
 use super::error::NodeError;
 use super::remote::{Inner, Listed, NodeRemote};
 use crate::kernel::{KernelResult, NetKernel};
@@ -7,20 +10,14 @@ use crate::report::NodeReport;
 use citadel_crypt::handshake::Request;
 use citadel_proto::accounts::{Accounts, AdmitError};
 use citadel_proto::driver::{Acceptor, Incoming, Session};
-use citadel_proto::{CloseReason, CloseReport};
 use core::fmt;
 use core::ops::Deref;
-use core::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Time that callbacks have to notice that they are cut short. 1 s: they are dropped at their next await.
-const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// A running node. Awaited, it gives the kernel back and a report of the sessions, once the kernel's own work is done or
 /// [`shutdown`](Self::shutdown) was asked for, and every session is closed in order.
@@ -108,7 +105,7 @@ pub(super) fn spawn<K: NetKernel>(kernel: K, remote: NodeRemote, acceptor: Optio
 struct Main<K> {
     kernel: Arc<K>,
     inner: Arc<Inner>,
-    /// Of a server. Dropped last: it holds the sockets.
+    /// Of a server. It holds the sockets.
     acceptor: Option<Arc<Acceptor>>,
 }
 
@@ -134,25 +131,19 @@ impl<K: NetKernel> Main<K> {
             () = inner.stopping.cancelled() => None,
         };
         inner.stopping.cancel();
-        let closed = join_all(&inner).await;
-        let report = |closed| {
-            let (sessions, earlier) = inner.history.take(closed);
-            NodeReport { sessions, earlier }
+        let on_stop = {
+            let kernel = Arc::clone(&kernel);
+            async move { kernel.on_stop().await }
         };
-        if !inner.tasks.is_empty() {
-            return Some(Err(NodeError::Stuck { tasks: inner.tasks.len(), report: report(closed) }));
-        }
+        let Ended { report, callbacks } = end(&inner, acceptor, on_stop).await;
+        let stopped = match callbacks {
+            Callbacks::Ended(stopped) => stopped,
+            Callbacks::Left(tasks) => return Some(Err(NodeError::Stuck { tasks, report })),
+        };
         let ran = match first {
             Some(ended) => ended,
             None => work.await,
         };
-        let stopped = {
-            let kernel = Arc::clone(&kernel);
-            let on_stop = inner.stopped_callback(async move { kernel.on_stop().await });
-            on_stop.await
-        };
-        drop(acceptor);
-        let report = report(closed);
         match failure(ran).or(failure(stopped)) {
             Some(Failure::Error(source)) => Some(Err(NodeError::Kernel { source, report })),
             Some(Failure::Panic) => Some(Err(NodeError::Panicked { report })),
@@ -161,26 +152,6 @@ impl<K: NetKernel> Main<K> {
                 let kernel = Arc::into_inner(kernel);
                 Some(kernel.map(|kernel| (kernel, report)).ok_or(NodeError::Aborted))
             }
-        }
-    }
-}
-
-/// Closes the sessions and joins every task, within the deadline; after it, callbacks are cut short.
-async fn join_all(inner: &Inner) -> Vec<CloseReport> {
-    let orderly = async {
-        let closed = inner.hub.close(CloseReason::GoingAway).await;
-        inner.tasks.close();
-        inner.tasks.wait().await;
-        closed
-    };
-    match timeout(inner.deadline, orderly).await {
-        Ok(closed) => closed,
-        Err(_) => {
-            log::warn!(target: "citadel::node", "{} tasks left at the deadline", inner.tasks.len());
-            inner.abort();
-            inner.tasks.close();
-            let _ended = timeout(LAST_CALL, inner.tasks.wait()).await;
-            Vec::new()
         }
     }
 }
@@ -205,21 +176,6 @@ impl Inner {
         callback: impl Future<Output = KernelResult> + Send + 'static,
     ) -> JoinHandle<Option<KernelResult>> {
         self.tasks.spawn(self.aborted.clone().run_until_cancelled_owned(callback))
-    }
-
-    /// The last callback, after all others have ended, with a deadline of its own.
-    async fn stopped_callback(
-        &self,
-        callback: impl Future<Output = KernelResult> + Send + 'static,
-    ) -> Joined {
-        let mut task = self.callback(callback);
-        match timeout(self.deadline, &mut task).await {
-            Ok(joined) => joined,
-            Err(_) => {
-                task.abort();
-                task.await
-            }
-        }
     }
 
     fn abort(&self) {

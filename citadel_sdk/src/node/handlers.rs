@@ -82,7 +82,7 @@ impl Inner {
         SessionEnd { handler, report }
     }
 
-    const fn kept(&self) -> usize {
+    fn kept(&self) -> usize {
         if self.listens.is_empty() { KEPT } else { 0 }
     }
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! NodeBuilder ─start─▶ main task ─┬─ accept loops ── one task per arriving session: handshake, then its handler
 //!                                 ├─ kernel.run
-//!                                 └─ shutdown: stop accepting ▸ close sessions ▸ join all ▸ on_stop ▸ sockets ▸ report
+//!                                 └─ shutdown: driver/end.rs: the plan of citadel_proto::shutdown, carried out
 //! ```
 //! Invariants: every task is in one tracker; a callback's panic is seen at its `JoinHandle`; nothing a callback does
 //! delays another one; the main task ends last and gives the kernel back.

@@ -12,6 +12,7 @@ use citadel_proto::accounts::Accounts;
 use citadel_proto::driver::{Hub, Session};
 use citadel_proto::{CloseReason, CloseReport};
 use core::fmt;
+use core::ops::Deref;
 use core::time::Duration;
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -28,8 +29,8 @@ pub struct NodeRemote {
     pub(super) inner: Arc<Inner>,
 }
 
-/// What a node's tasks share.
-pub(super) struct Inner {
+/// What a node is made of.
+pub(super) struct Parts {
     pub(super) identity: Arc<Identity>,
     pub(super) settings: Settings,
     pub(super) trust: Option<ServerTrust>,
@@ -37,8 +38,13 @@ pub(super) struct Inner {
     /// Of a server.
     pub(super) accounts: Option<Accounts>,
     pub(super) listens: Vec<SocketAddr>,
-    /// Longest time from the beginning of the end to the report.
+    /// Longest time from the beginning of the end until sessions and callbacks are cut short.
     pub(super) deadline: Duration,
+}
+
+/// What a node's tasks share.
+pub(super) struct Inner {
+    parts: Parts,
     /// Every task but the main one.
     pub(super) tasks: TaskTracker,
     /// Cancelled when the node begins to end.
@@ -47,6 +53,27 @@ pub(super) struct Inner {
     pub(super) aborted: CancellationToken,
     pub(super) sessions: Mutex<HashMap<Instance, Session>>,
     pub(super) history: History,
+}
+
+impl Inner {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            aborted: CancellationToken::new(),
+            sessions: Mutex::default(),
+            history: History::default(),
+        }
+    }
+}
+
+impl Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// Which sessions.
@@ -112,37 +139,6 @@ impl Drop for Listed {
     }
 }
 
-/// What a node is made of.
-pub(super) struct Parts {
-    pub(super) identity: Arc<Identity>,
-    pub(super) settings: Settings,
-    pub(super) trust: Option<ServerTrust>,
-    pub(super) hub: Hub,
-    pub(super) accounts: Option<Accounts>,
-    pub(super) listens: Vec<SocketAddr>,
-    pub(super) deadline: Duration,
-}
-
-impl Inner {
-    pub(super) fn new(parts: Parts) -> Self {
-        let Parts { identity, settings, trust, hub, accounts, listens, deadline } = parts;
-        Self {
-            identity,
-            settings,
-            trust,
-            hub,
-            accounts,
-            listens,
-            deadline,
-            tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
-            aborted: CancellationToken::new(),
-            sessions: Mutex::default(),
-            history: History::default(),
-        }
-    }
-}
-
 impl NodeRemote {
     /// Fingerprint of the node's identity: what others dial.
     pub fn peer_id(&self) -> PeerId {
@@ -181,7 +177,7 @@ impl NodeRemote {
     /// # Cancel safety
     /// Dropping the future gives the attempt up.
     pub async fn connect(&self, server: &ServerConnection) -> Result<Session, ConnectError> {
-        let Inner { hub, identity, settings, trust, .. } = &*self.inner;
+        let Parts { hub, identity, settings, trust, .. } = &**self.inner;
         let config = &*settings.config();
         server.open(Client { hub, identity, config, trust: trust.as_ref() }).await
     }

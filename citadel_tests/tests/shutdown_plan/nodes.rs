@@ -138,6 +138,7 @@ impl Run {
             NodeInput::Opened(instance(99), Member::Client),
             NodeInput::Timeout,
             NodeInput::StorageFlushed,
+            NodeInput::StorageFailed,
             NodeInput::EndpointStopped,
             NodeInput::ServerGoingAway,
             ended(1),
@@ -181,6 +182,22 @@ fn a_server_drains_its_sessions_side_by_side_then_stores_then_stops() {
     assert_eq!(run.give(NodeInput::StorageFlushed), [NodeOutput::StopEndpoint]);
     let outputs = run.give(NodeInput::EndpointStopped);
     assert!(run.report(outputs).is_clean());
+}
+
+#[test]
+fn a_storage_that_fails_is_reported_and_holds_up_nothing() {
+    let mut run = Run::server();
+    assert_eq!(run.give(NodeInput::StorageFailed), [], "nobody has asked it");
+    let _closing = run.begin();
+    assert_eq!(run.give(NodeInput::StorageFailed), [], "not yet asked for");
+    for number in [1, 2] {
+        assert_eq!(run.give(ended(number)), []);
+    }
+    assert_eq!(run.give(ended(3)), [NodeOutput::FlushStorage]);
+    assert_eq!(run.give(NodeInput::StorageFailed), [NodeOutput::StopEndpoint]);
+    let outputs = run.give(NodeInput::EndpointStopped);
+    let report = run.report(outputs);
+    assert!(!report.is_stored && !report.is_clean());
 }
 
 #[rstest]

@@ -1,0 +1,273 @@
+//! The end of a node: carries out the plan of `citadel_proto::shutdown`, one input, then its outputs, then one timer.
+//!
+//! A server's callbacks, `on_stop` last, end before its storage is flushed: what they wrote is in it. A client has no
+//! storage; its callbacks end before its endpoint stops.
+
+use super::super::remote::Inner;
+use super::Joined;
+use crate::kernel::KernelResult;
+use crate::report::{NodeReport, StorageEnd};
+use citadel_crypt::Timestamp;
+use citadel_proto::CloseReason;
+use citadel_proto::backend::BackendError;
+use citadel_proto::driver::Acceptor;
+use citadel_proto::shutdown::{
+    ClientNodePlan, Member, NodeInput, NodeOutput, NodeShutdownConfig, NodeSummary, ServerNodePlan,
+};
+use core::time::Duration;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use std::sync::Arc;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+/// Time that callbacks have to notice that they are cut short. 1 s: they are dropped at their next await.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// How a node ended.
+pub(super) struct Ended {
+    pub(super) report: NodeReport,
+    pub(super) callbacks: Callbacks,
+}
+
+/// How its callbacks ended.
+pub(super) enum Callbacks {
+    /// All of them, and `on_stop` after them in this way.
+    Ended(Joined),
+    /// So many tasks block their threads; `on_stop` did not run.
+    Left(usize),
+}
+
+/// Ends the node in the order of its plan.
+pub(super) async fn end(
+    inner: &Inner,
+    acceptor: Option<Arc<Acceptor>>,
+    on_stop: impl Future<Output = KernelResult> + Send + 'static,
+) -> Ended {
+    let mut ending = Ending {
+        inner,
+        origin: now(),
+        plan: Plan::new(inner),
+        acts: FuturesUnordered::new(),
+        acceptor,
+        on_stop: Some(on_stop.boxed()),
+        callbacks: Callbacks::Left(0),
+        is_late: false,
+        storage: StorageEnd::Stored,
+    };
+    let summary = ending.run().await;
+    let Ending { callbacks, is_late, storage, .. } = ending;
+    let storage = match storage {
+        StorageEnd::Stored if !summary.is_stored => StorageEnd::Unknown,
+        told => told,
+    };
+    let (sessions, earlier) = inner.history.take(summary.sessions);
+    let report = NodeReport { sessions, earlier, unfinished: summary.unfinished, is_late, storage };
+    Ended { report, callbacks }
+}
+
+enum Plan {
+    Client(ClientNodePlan),
+    Server(ServerNodePlan),
+}
+
+impl Plan {
+    fn new(inner: &Inner) -> Self {
+        let default = NodeShutdownConfig::default();
+        // Callbacks and `on_stop` are bounded by themselves, within the step that they come first in.
+        let callbacks = 2 * (inner.deadline + LAST_CALL);
+        let config = NodeShutdownConfig { sessions: inner.deadline, ..default };
+        if inner.accounts.is_some() {
+            let storage = callbacks + default.storage;
+            Self::Server(ServerNodePlan::new(NodeShutdownConfig { storage, ..config }))
+        } else {
+            let endpoint = callbacks + default.endpoint;
+            Self::Client(ClientNodePlan::new(NodeShutdownConfig { endpoint, ..config }))
+        }
+    }
+
+    const fn member(&self) -> Member {
+        match self {
+            Self::Client(_) => Member::Server,
+            Self::Server(_) => Member::Client,
+        }
+    }
+
+    fn handle(&mut self, now: Timestamp, input: NodeInput) {
+        match self {
+            Self::Client(plan) => plan.handle(now, input),
+            Self::Server(plan) => plan.handle(now, input),
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<NodeOutput> {
+        match self {
+            Self::Client(plan) => plan.poll_output(),
+            Self::Server(plan) => plan.poll_output(),
+        }
+    }
+
+    fn timeout(&self) -> Option<Timestamp> {
+        let timeout = match self {
+            Self::Client(plan) => plan.poll_timeout(),
+            Self::Server(plan) => plan.poll_timeout(),
+        };
+        timeout.map(|(at, _)| at)
+    }
+}
+
+/// What became of an act.
+enum Fact {
+    Input(NodeInput),
+    /// The callbacks have ended, on time or not.
+    Called(Callbacks, bool),
+    Stored(Result<(), BackendError>),
+}
+
+struct Ending<'a> {
+    inner: &'a Inner,
+    origin: Instant,
+    plan: Plan,
+    acts: FuturesUnordered<BoxFuture<'a, Fact>>,
+    /// The sockets, until their turn.
+    acceptor: Option<Arc<Acceptor>>,
+    /// The last callback, until its turn.
+    on_stop: Option<BoxFuture<'static, KernelResult>>,
+    callbacks: Callbacks,
+    is_late: bool,
+    storage: StorageEnd,
+}
+
+impl Ending<'_> {
+    async fn run(&mut self) -> NodeSummary {
+        // Before the sessions are counted: whatever is in the hub from now on is in the list.
+        self.inner.hub.refuse();
+        for (instance, end) in self.inner.hub.ends() {
+            self.acts.push(end.map(|report| Fact::Input(NodeInput::Ended(report))).boxed());
+            self.handle(NodeInput::Opened(instance, self.plan.member()));
+        }
+        self.handle(NodeInput::Close(CloseReason::GoingAway));
+        loop {
+            while let Some(output) = self.plan.poll_output() {
+                if let NodeOutput::Closed(summary) = output {
+                    return summary;
+                }
+                self.act(output);
+            }
+            let timeout = self.plan.timeout().map(|at| self.origin + at.since(Timestamp::ZERO));
+            tokio::select! {
+                biased;
+                Some(fact) = self.acts.next() => self.on_fact(fact),
+                () = until(timeout) => self.handle(NodeInput::Timeout),
+            }
+        }
+    }
+
+    fn handle(&mut self, input: NodeInput) {
+        let nanos = now().saturating_duration_since(self.origin).as_nanos();
+        let at = Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.plan.handle(at, input);
+    }
+
+    fn act(&mut self, output: NodeOutput) {
+        match output {
+            // The hub refuses since before the plan was asked.
+            NodeOutput::Refuse => self.inner.hub.refuse(),
+            NodeOutput::Close(instance, reason) => {
+                self.inner.hub.close_session(instance, reason);
+            }
+            NodeOutput::Abort(instance) => {
+                self.is_late = true;
+                self.inner.hub.close_session(instance, CloseReason::Aborted);
+            }
+            NodeOutput::FlushStorage => self.call_last(),
+            NodeOutput::StopEndpoint if self.on_stop.is_some() => self.call_last(),
+            NodeOutput::StopEndpoint => self.stop_endpoint(),
+            NodeOutput::Closed(_) => {}
+        }
+    }
+
+    fn on_fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::Input(input) => self.handle(input),
+            Fact::Called(callbacks, is_late) => {
+                self.callbacks = callbacks;
+                self.is_late |= is_late;
+                match &self.inner.accounts {
+                    Some(accounts) => {
+                        let backend = Arc::clone(accounts.backend());
+                        self.acts.push(async move { Fact::Stored(backend.flush().await) }.boxed());
+                    }
+                    None => self.stop_endpoint(),
+                }
+            }
+            Fact::Stored(Ok(())) => self.handle(NodeInput::StorageFlushed),
+            Fact::Stored(Err(error)) => {
+                log::error!(target: "citadel::node", "storage: {error}");
+                self.storage = StorageEnd::Failed(Arc::new(error));
+                self.handle(NodeInput::StorageFailed);
+            }
+        }
+    }
+
+    /// Joins the callbacks, then runs the last one.
+    fn call_last(&mut self) {
+        let Some(on_stop) = self.on_stop.take() else { return };
+        let (inner, deadline) = (self.inner, self.origin + self.inner.deadline);
+        let called = async move {
+            let is_late = inner.join_callbacks(deadline).await;
+            if !inner.tasks.is_empty() {
+                return Fact::Called(Callbacks::Left(inner.tasks.len()), true);
+            }
+            Fact::Called(Callbacks::Ended(inner.stopped_callback(on_stop).await), is_late)
+        };
+        self.acts.push(called.boxed());
+    }
+
+    fn stop_endpoint(&mut self) {
+        drop(self.acceptor.take());
+        self.handle(NodeInput::EndpointStopped);
+    }
+}
+
+impl Inner {
+    /// Waits for every task; after the deadline, callbacks are cut short. Says whether it passed.
+    async fn join_callbacks(&self, deadline: Instant) -> bool {
+        self.tasks.close();
+        if timeout_at(deadline, self.tasks.wait()).await.is_ok() {
+            return false;
+        }
+        log::warn!(target: "citadel::node", "{} tasks left at the deadline", self.tasks.len());
+        self.abort();
+        let _ended = timeout(LAST_CALL, self.tasks.wait()).await;
+        true
+    }
+
+    /// The last callback, after all others have ended, with a deadline of its own.
+    async fn stopped_callback(
+        &self,
+        callback: impl Future<Output = KernelResult> + Send + 'static,
+    ) -> Joined {
+        let mut task = self.callback(callback);
+        match timeout(self.deadline, &mut task).await {
+            Ok(joined) => joined,
+            Err(_) => {
+                task.abort();
+                task.await
+            }
+        }
+    }
+}
+
+/// At that time; never if there is none.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => core::future::pending().await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver reads the clock, here and nowhere else in it")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -20,6 +20,7 @@ mod transmit;
 
 pub use receive::Taken;
 pub use reserve::Reservation;
+pub(crate) use transmit::{CHANNEL_CONTROL, Filled};
 
 use crate::errors::{OpenError, SendError, TrySendError};
 use crate::frames::{ChannelId, FinishedBy};
@@ -30,7 +31,7 @@ use citadel_crypt::ratchets::rekey::Side;
 use receive::{Reassembly, ReceiveSide};
 use resync::{Departed, Resync};
 use send::SendSide;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What a waiting handle may want to look at again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -130,8 +131,9 @@ pub(crate) struct Channels {
     cursor: ChannelId,
     resync: Resync,
     departed: Departed,
-    /// Each at most once, however often frames bring it about: a peer fills nothing with cheap frames.
-    events: BTreeSet<ChannelEvent>,
+    /// Each at most once, however often frames bring it about: a peer fills nothing with cheap frames. Sorted; mostly one
+    /// or two, so that a set would only cost an allocation for each.
+    events: VecDeque<ChannelEvent>,
 }
 
 impl Channels {
@@ -174,7 +176,7 @@ impl Channels {
             cursor: zero,
             resync: Resync::Done,
             departed: Departed::new(&own_limits, &peer_limits),
-            events: BTreeSet::new(),
+            events: VecDeque::new(),
         };
         channels.insert(zero, Bytes::new(), Opening::Known);
         channels
@@ -190,11 +192,17 @@ impl Channels {
 
     /// The next event for waiting handles.
     pub(crate) fn poll_event(&mut self) -> Option<ChannelEvent> {
-        self.events.pop_first()
+        self.events.pop_front()
+    }
+
+    pub(crate) fn has_event(&self) -> bool {
+        !self.events.is_empty()
     }
 
     fn event(&mut self, event: ChannelEvent) {
-        self.events.insert(event);
+        if let Err(place) = self.events.binary_search(&event) {
+            self.events.insert(place, event);
+        }
     }
 
     /// Channel 0, once.
@@ -365,15 +373,12 @@ impl Channels {
     /// Wakes every handle: something about all of them changed.
     pub(crate) fn wake_all(&mut self) {
         let ids: Vec<ChannelId> = self.map.keys().copied().collect();
-        for id in ids {
-            self.events.extend([
-                ChannelEvent::Readable(id),
-                ChannelEvent::Writable(id),
-                ChannelEvent::Consumed(id),
-            ]);
+        // In their order: each is added at the end.
+        for of_one in [ChannelEvent::Readable, ChannelEvent::Writable, ChannelEvent::Consumed] {
+            ids.iter().for_each(|id| self.event(of_one(*id)));
         }
         let of_all = [ChannelEvent::Incoming, ChannelEvent::IncomingService, ChannelEvent::Slot];
-        self.events.extend(of_all);
+        of_all.into_iter().for_each(|event| self.event(event));
     }
 
     /// Entries that are alive.

@@ -6,8 +6,28 @@ use super::{Channel, Channels, Opening};
 use crate::frames::{self, ChannelId, MAX_NAME};
 use bytes::BytesMut;
 
+/// What [`Channels::write_data`] came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Filled {
+    /// There is no data that may go.
+    Nothing,
+    /// All of it that may go.
+    All,
+    /// What fits; there is more.
+    Full {
+        /// Some did.
+        any: bool,
+    },
+}
+
+impl Filled {
+    pub(crate) const fn is_any(self) -> bool {
+        matches!(self, Self::All | Self::Full { any: true })
+    }
+}
+
 /// Room that the control frames of one channel may take.
-pub(super) const CHANNEL_CONTROL: usize =
+pub(crate) const CHANNEL_CONTROL: usize =
     (1 + 8 + 2 + MAX_NAME) + (1 + 8 + 8) + (1 + 8 + 8 + 8) + (1 + 8 + 8);
 
 impl Channels {
@@ -72,8 +92,7 @@ impl Channels {
     }
 
     /// Writes messages and ends of channels, one channel after the other, as far as they fit below `end` bytes of `out`.
-    /// Says whether it wrote any.
-    pub(crate) fn write_data(&mut self, out: &mut BytesMut, end: usize) -> bool {
+    pub(crate) fn write_data(&mut self, out: &mut BytesMut, end: usize) -> Filled {
         let start = out.len();
         let mut id = self.cursor;
         for _ in 0..self.map.len() {
@@ -96,12 +115,12 @@ impl Channels {
                         self.credit.promised = promised + channel.send.promised();
                         self.cursor = id;
                     }
-                    Wrote::RecordFull => return out.len() > start,
+                    Wrote::RecordFull => return Filled::Full { any: out.len() > start },
                     Wrote::Nothing => break,
                 }
             }
         }
-        out.len() > start
+        if out.len() > start { Filled::All } else { Filled::Nothing }
     }
 }
 

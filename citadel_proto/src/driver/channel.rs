@@ -1,12 +1,13 @@
 //! Handles of one channel.
 
+use super::clock::Clock;
 use super::shared::{Core, Lease, WaitFor, Wake};
 use crate::channel::Taken;
 use crate::errors::{RecvError, SendError, TryRecvError, TrySendError};
 use crate::frames::ChannelId;
+use crate::session::Tell;
 use crate::shutdown::Stage;
 use bytes::Bytes;
-use citadel_crypt::Timestamp;
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -164,6 +165,7 @@ impl SendHalf {
     /// [`TrySendError::Full`] gives the message back.
     pub fn try_send(&mut self, message: impl Into<Bytes>) -> Result<(), TrySendError> {
         let message = message.into();
+        let wake = Wake::Writer { len: message.len() };
         let (id, slot) = (self.id, &mut self.slot);
         self.lease.shared.act(|core, _| {
             let mut result = Ok(());
@@ -174,7 +176,7 @@ impl SendHalf {
                     return (Err(TrySendError::Full(message)), Wake::Nobody);
                 }
             }
-            (result.and_then(|()| core.machine.try_send(id, message)), Wake::Task)
+            (result.and_then(|()| core.machine.try_send(id, message)), wake)
         })
     }
 
@@ -190,7 +192,7 @@ impl SendHalf {
         poll_fn(|cx| {
             ready!(self.poll_slot(cx))?;
             let id = self.id;
-            Poll::Ready(self.lease.shared.act(|core, _| (core.machine.finish(id), Wake::Task)))
+            Poll::Ready(self.lease.shared.act(|core, _| (core.machine.finish(id), Wake::Writer { len: 0 })))
         })
         .await
     }
@@ -233,9 +235,9 @@ impl SendHalf {
     /// Tries to have `message` accepted; it is gone from there once the poll is ready.
     fn poll_accept(&self, cx: &mut Context<'_>, message: &mut Option<Bytes>) -> Poll<Result<(), SendError>> {
         let Some(body) = message.take() else { return Poll::Ready(Ok(())) };
-        let id = self.id;
+        let (id, len) = (self.id, body.len());
         self.lease.shared.act(|core, _| match core.machine.try_send(id, body) {
-            Ok(()) => (Poll::Ready(Ok(())), Wake::Task),
+            Ok(()) => (Poll::Ready(Ok(())), Wake::Writer { len }),
             Err(TrySendError::Send(error)) => (Poll::Ready(Err(error)), Wake::Nobody),
             Err(TrySendError::Full(back)) => {
                 *message = Some(back);
@@ -311,8 +313,8 @@ impl RecvHalf {
     /// [`TryRecvError::Empty`] if none is.
     pub fn try_recv(&mut self) -> Result<Option<Bytes>, TryRecvError> {
         let id = self.id;
-        self.lease.shared.act(|core, now| {
-            let (taken, wake) = take(core, now, id);
+        self.lease.shared.act(|core, clock| {
+            let (taken, wake) = take(core, clock, id);
             (taken.unwrap_or(Err(TryRecvError::Empty)), wake)
         })
     }
@@ -328,8 +330,8 @@ impl RecvHalf {
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
         let id = self.id;
-        self.lease.shared.act(|core, now| {
-            let (taken, wake) = take(core, now, id);
+        self.lease.shared.act(|core, clock| {
+            let (taken, wake) = take(core, clock, id);
             let polled = match taken {
                 Some(Ok(message)) => Poll::Ready(Ok(message)),
                 Some(Err(TryRecvError::Recv(error))) => Poll::Ready(Err(error)),
@@ -346,8 +348,8 @@ impl RecvHalf {
 type TakeResult = Result<Option<Bytes>, TryRecvError>;
 
 /// What the reader gets now; none if it may wait.
-fn take(core: &mut Core, now: Timestamp, id: ChannelId) -> (Option<TakeResult>, Wake) {
-    let (taken, is_due) = core.machine.take(now, id);
+fn take(core: &mut Core, clock: Clock, id: ChannelId) -> (Option<TakeResult>, Wake) {
+    let (taken, tell) = core.machine.take(|| clock.now(), id);
     let closed = |core: &Core| Err(RecvError::Closed(core.machine.reason()).into());
     let result = match taken {
         Taken::Message(message) => Some(Ok(Some(message))),
@@ -357,7 +359,12 @@ fn take(core: &mut Core, now: Timestamp, id: ChannelId) -> (Option<TakeResult>, 
         Taken::Pending if core.machine.stage() >= Stage::Releasing => Some(closed(core)),
         Taken::Pending => None,
     };
-    (result, if is_due { Wake::Task } else { Wake::Nobody })
+    let wake = match tell {
+        Tell::Now => Wake::Writer { len: 0 },
+        Tell::ByTimer => Wake::Timer,
+        Tell::Nothing => Wake::Nobody,
+    };
+    (result, wake)
 }
 
 impl Drop for RecvHalf {
@@ -430,7 +437,7 @@ impl Sink<Bytes> for SendHalf {
         let half = self.get_mut();
         ready!(half.poll_slot(cx))?;
         let id = half.id;
-        Poll::Ready(half.lease.shared.act(|core, _| (core.machine.finish(id), Wake::Task)))
+        Poll::Ready(half.lease.shared.act(|core, _| (core.machine.finish(id), Wake::Writer { len: 0 })))
     }
 }
 

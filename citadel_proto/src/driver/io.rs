@@ -70,7 +70,9 @@ impl AsyncWrite for ChannelIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (id, lease) = (self.send.id, &self.send.lease);
-        Poll::Ready(lease.shared.act(|core, _| (core.machine.finish(id), Wake::Task)).map_err(of_send))
+        Poll::Ready(
+            lease.shared.act(|core, _| (core.machine.finish(id), Wake::Writer { len: 0 })).map_err(of_send),
+        )
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! A session's machine stands behind a mutex that its task and its handles share, as in quinn: whoever has something to do locks,
 //! acts, drains the outputs, unlocks and only then wakes. No lock is held over an await. The task never stops
-//! reading and never waits for the application.
+//! reading and never waits for the application. Who sends while the path is idle writes by itself (`writer.rs`).
 
 mod accept;
 mod admission;
@@ -27,7 +27,10 @@ mod shared;
 mod status;
 mod task;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod transport;
+mod writer;
 
 pub use accept::{Acceptor, Incoming};
 pub use admission::{Admission, AdmissionPermit, HandshakeCaps};
@@ -43,4 +46,4 @@ pub use redial::Dialer;
 pub use session::{Session, WeakSession};
 pub use status::{SessionEvent, SessionEvents};
 pub use tcp::Tcp;
-pub use transport::{Arrived, BoxedIo, Duplex, Listener, Transport};
+pub use transport::{Arrived, BoxedIo, Duplex, Halves, Listener, ReadHalf, Transport, WriteHalf};

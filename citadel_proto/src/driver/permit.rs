@@ -28,8 +28,7 @@ impl Permit<'_> {
     /// room was given; [`SendError::TooLong`] for a message over [`max_len`](Self::max_len).
     pub fn send(mut self, message: impl Into<Bytes>) -> Result<(), SendError> {
         let Some(room) = self.room.take() else { return Ok(()) };
-        let message = message.into();
-        self.half.lease.shared.act(|core, _| (core.machine.send_reserved(room, message), Wake::Task))
+        self.half.send_reserved(room, message.into())
     }
 }
 
@@ -83,7 +82,8 @@ impl SendHalf {
     }
 
     pub(super) fn send_reserved(&self, room: Reservation, message: Bytes) -> Result<(), SendError> {
-        self.lease.shared.act(|core, _| (core.machine.send_reserved(room, message), Wake::Task))
+        let wake = Wake::Writer { len: message.len() };
+        self.lease.shared.act(|core, _| (core.machine.send_reserved(room, message), wake))
     }
 }
 

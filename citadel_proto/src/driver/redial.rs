@@ -151,10 +151,10 @@ const fn retry_after(error: &EstablishError) -> Option<Duration> {
 }
 
 fn abandon(shared: &Shared, loss: PathLoss) {
-    shared.act(|core, now| {
+    shared.act(|core, clock| {
         // Another attempt, made by hand, may have brought a path meanwhile.
         if core.machine.is_detached() {
-            core.machine.handle(now, Input::Abandoned(loss));
+            core.machine.handle(clock.now(), Input::Abandoned(loss));
         }
         ((), Wake::Task)
     });

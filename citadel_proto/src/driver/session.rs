@@ -270,7 +270,7 @@ impl Session {
     /// # Errors
     /// [`RekeyError::Closed`].
     pub fn trigger_rekey(&self) -> Result<Version, RekeyError> {
-        self.shared().act(|core, now| (core.machine.trigger_rekey(now), Wake::Task))
+        self.shared().act(|core, clock| (core.machine.trigger_rekey(clock.now()), Wake::Task))
     }
 
     fn outcome(&self, version: Version) -> Option<Result<RekeyOutcome, RekeyError>> {

@@ -1,8 +1,10 @@
 //! What a session's task and its handles share: the machine, who waits, and what is published.
 
+use super::buffers::Buffers;
 use super::clock::Clock;
 use super::status::{Carrier, Change, End, Status};
 use super::transport::BoxedIo;
+use super::writer::{Desk, Errand};
 use crate::channel::ChannelEvent;
 use crate::frames::ChannelId;
 use crate::session::{Input, Output, PathRefused, SessionMachine};
@@ -15,7 +17,7 @@ use citadel_crypt::ratchets::rekey::{RekeyOutcome, Side, Version};
 use citadel_crypt::suite::Suite;
 use citadel_crypt::{SecrecyMode, Timestamp};
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 use tokio::sync::watch;
@@ -64,8 +66,17 @@ pub(super) struct NewPath {
 pub(super) struct Core {
     pub(super) machine: SessionMachine,
     pub(super) outcomes: VecDeque<RekeyOutcome>,
-    waiting: HashMap<ChannelId, Waiting>,
+    waiting: BTreeMap<ChannelId, Waiting>,
     task: Option<Waker>,
+    pub(super) desk: Desk,
+    pub(super) buffers: Arc<Buffers>,
+    /// When the task looks again by itself.
+    pub(super) armed: Option<Timestamp>,
+    /// Bytes of messages accepted since something was sealed.
+    pub(super) unsent: usize,
+    /// The task has looked since a handle sent by itself. What is sent then is the first of a burst, or alone: it goes at once;
+    /// what follows it is gathered.
+    pub(super) is_lone: bool,
     /// A proven path that waits for the task.
     offered: Option<NewPath>,
     /// The path that carries the session, or did last.
@@ -120,10 +131,43 @@ impl Core {
 
     /// The task's look: the next operation of a handle wakes it.
     pub(super) fn attend(&mut self, waker: &Waker) {
+        self.is_lone = true;
         match &mut self.task {
             Some(old) => old.clone_from(waker),
             None => self.task = Some(waker.clone()),
         }
+    }
+
+    /// What an operation gives to do, and to whom.
+    fn follow(&mut self, clock: Clock, wake: Wake) -> (Option<Waker>, Option<Errand>) {
+        match wake {
+            Wake::Nobody => (None, None),
+            Wake::Task => {
+                self.desk.miss();
+                (self.task.take(), None)
+            }
+            Wake::Timer if self.is_late() => (self.task.take(), None),
+            Wake::Timer => (None, None),
+            Wake::Writer { len } => {
+                self.unsent += len;
+                self.desk.miss();
+                match self.begin_errand(clock) {
+                    // Whoever has the writer looks for more, and the task goes on with a path that took not all.
+                    None if self.is_running() && !self.desk.is_done() => (None, None),
+                    None => (self.task.take(), None),
+                    errand => (None, errand),
+                }
+            }
+        }
+    }
+
+    /// Whether there is a deadline earlier than the task knows.
+    pub(super) fn is_late(&self) -> bool {
+        self.machine.poll_timeout().is_some_and(|(at, _)| self.armed.is_none_or(|armed| at < armed))
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.machine.stage() == Stage::Running
     }
 
     /// Gives the machine the path that a resumption brought; its stream if the machine took it. One that comes after its
@@ -174,17 +218,23 @@ impl Core {
             ChannelEvent::Consumed(id) => (id, WaitFor::Consumption),
         };
         let Some(waiting) = self.waiting.get_mut(&id) else { return };
-        effects.wakers.extend(match what {
+        let waker = match what {
             WaitFor::Message => waiting.reader.take(),
             WaitFor::Room => waiting.sender.take(),
             WaitFor::Consumption => waiting.consumed.take(),
-        });
+        };
+        match &mut effects.waker {
+            Some(_) => effects.wakers.extend(waker),
+            none => *none = waker,
+        }
     }
 }
 
 /// What happens after the lock is released.
 #[derive(Default)]
 struct Effects {
+    /// The first, mostly the only one, and the others.
+    waker: Option<Waker>,
     wakers: Vec<Waker>,
     version: Option<Version>,
     incoming: bool,
@@ -192,20 +242,32 @@ struct Effects {
     change: Change,
 }
 
-/// Whether an operation gives the task something to do.
+/// What an operation gives to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wake {
+    /// Something that the task has to see.
     Task,
+    /// Something to send, `len` bytes of messages among it.
+    Writer {
+        len: usize,
+    },
+    /// A deadline, maybe earlier than the one that the task waits for.
+    Timer,
     Nobody,
 }
 
 impl Shared {
-    pub(super) fn new(machine: SessionMachine, about: About, clock: Clock) -> Self {
+    pub(super) fn new(machine: SessionMachine, about: About, clock: Clock, buffers: Arc<Buffers>) -> Self {
         let core = Core {
             machine,
             outcomes: VecDeque::new(),
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             task: None,
+            desk: Desk::default(),
+            buffers,
+            armed: None,
+            unsent: 0,
+            is_lone: false,
             offered: None,
             path: PathId::FIRST,
             reserved: PathId::FIRST,
@@ -221,22 +283,23 @@ impl Shared {
         }
     }
 
-    /// Locks, acts, drains, unlocks, wakes. The only way to the machine.
-    pub(super) fn act<R>(&self, act: impl FnOnce(&mut Core, Timestamp) -> (R, Wake)) -> R {
+    /// Locks, acts, drains, unlocks, wakes, and writes what may go at once. The only way to the machine.
+    pub(super) fn act<R>(&self, act: impl FnOnce(&mut Core, Clock) -> (R, Wake)) -> R {
         self.act_and_tell(act).0
     }
 
     /// The same, and says whether it woke a handle.
-    pub(super) fn act_and_tell<R>(&self, act: impl FnOnce(&mut Core, Timestamp) -> (R, Wake)) -> (R, bool) {
-        let now = self.clock.now();
+    pub(super) fn act_and_tell<R>(&self, act: impl FnOnce(&mut Core, Clock) -> (R, Wake)) -> (R, bool) {
         let mut core = self.core.lock();
-        let (result, wake) = act(&mut core, now);
-        let effects = core.drain();
-        let task = if wake == Wake::Task { core.task.take() } else { None };
+        let (result, wake) = act(&mut core, self.clock);
+        let (task, errand) = core.follow(self.clock, wake);
+        // Mostly there is none.
+        let effects = core.machine.has_output().then(|| core.drain());
         drop(core);
         task.into_iter().for_each(Waker::wake);
-        let has_woken = !effects.wakers.is_empty();
-        self.publish(effects);
+        let has_woken = effects.as_ref().is_some_and(|effects| effects.waker.is_some());
+        effects.into_iter().for_each(|effects| self.publish(effects));
+        errand.into_iter().for_each(|errand| self.run(errand));
         (result, has_woken)
     }
 
@@ -247,7 +310,7 @@ impl Shared {
 
     /// Publishes in an order that no two threads can turn round: versions rise, states of the end go forward.
     fn publish(&self, effects: Effects) {
-        let Effects { wakers, version, incoming, slot, change } = effects;
+        let Effects { waker, wakers, version, incoming, slot, change } = effects;
         if let Some(version) = version {
             self.versions.send_if_modified(|latest| {
                 let is_newer = version > *latest;
@@ -264,13 +327,13 @@ impl Shared {
         if change.is_any() {
             self.status.send_if_modified(|status| status.advance(change));
         }
-        wakers.into_iter().for_each(Waker::wake);
+        waker.into_iter().chain(wakers).for_each(Waker::wake);
     }
 
     /// Closes with `reason` unless the session is closing already.
     pub(super) fn close(&self, reason: CloseReason) {
-        self.act(|core, now| {
-            core.machine.close(now, reason);
+        self.act(|core, clock| {
+            core.machine.close(clock.now(), reason);
             ((), Wake::Task)
         });
     }
@@ -328,9 +391,9 @@ pub(super) struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.shared.act(|core, now| {
+        self.shared.act(|core, clock| {
             if core.machine.stage() == Stage::Running {
-                core.machine.close(now, CloseReason::Aborted);
+                core.machine.close(clock.now(), CloseReason::Aborted);
             }
             ((), Wake::Task)
         });

@@ -3,11 +3,12 @@
 
 use super::buffers::{BUFFER_LEN, Buffers};
 use super::shared::{Shared, Wake};
-use super::transport::BoxedIo;
+use super::transport::{BoxedIo, Halves, ReadHalf};
+use super::writer::{TURNS, Writer};
 use crate::record;
 use crate::session::{Input, SessionMachine};
 use crate::shutdown::{PathLoss, Stage};
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use citadel_crypt::Timestamp;
 use core::future::Future;
 use core::pin::Pin;
@@ -15,14 +16,8 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
-use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
-
-/// Records are sealed until the buffer holds this much: one large record, or a batch of small ones.
-const WRITE_FILL: usize = BUFFER_LEN - record::MAX_RECORD;
-/// Turns before other tasks get theirs.
-const TURNS: usize = 16;
 
 /// How long a path may take to end after its session has: as long as its last bytes may need on a poor network.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -44,7 +39,7 @@ enum Standing {
 /// What the machine said at the end of a step.
 struct Turn {
     /// A resumption brought another path, and the machine took it.
-    path: Option<BoxedIo>,
+    path: Option<ReadHalf>,
     standing: Standing,
     /// It was asked what goes next, and all of that is in the buffer.
     is_all: bool,
@@ -62,16 +57,14 @@ struct Turn {
 /// more is on its way, and does not find a window's worth at once after its sender has stopped.
 pub(super) struct SessionTask {
     /// The path; none while the session waits for one.
-    io: Option<BoxedIo>,
+    io: Option<ReadHalf>,
+    /// The path's other half, while the task writes.
+    writer: Option<Writer>,
     shared: Arc<Shared>,
     buffers: Arc<Buffers>,
     arrived: Arrived,
     /// Bytes that came and are no whole record.
     read: BytesMut,
-    /// Sealed and not written.
-    write: BytesMut,
-    /// Something was written since the last flush.
-    is_dirty: bool,
     /// Never later than the machine's deadline; an earlier one costs a look.
     timer: Option<(Timestamp, Pin<Box<Sleep>>)>,
     /// Ends the wait for the path's end.
@@ -80,31 +73,33 @@ pub(super) struct SessionTask {
 
 impl SessionTask {
     pub(super) fn new(io: BoxedIo, shared: Arc<Shared>, buffers: Arc<Buffers>) -> Self {
+        let Halves { read, write } = io.into_halves();
+        shared.act(|core, _| (core.replace_writer(Some(write)), Wake::Nobody));
         Self {
-            io: Some(io),
+            io: Some(read),
+            writer: None,
             shared,
             buffers,
             arrived: Arrived::Nothing,
             read: BytesMut::new(),
-            write: BytesMut::new(),
-            is_dirty: false,
             timer: None,
             goodbye: None,
         }
     }
 
     /// Puts `io` in the place of the path before it. What was read and written of that is of no use on another.
-    fn replace_io(&mut self, io: Option<BoxedIo>) {
+    fn replace_io(&mut self, io: Option<ReadHalf>) {
         self.io = io;
         self.arrived = Arrived::Nothing;
         self.buffers.take_back(&mut self.read);
-        self.buffers.take_back(&mut self.write);
-        self.is_dirty = false;
+        if let Some(mut writer) = self.writer.take() {
+            self.buffers.take_back(&mut writer.buffer);
+        }
     }
 
     fn give(&self, input: Input) {
-        self.shared.act(|core, now| {
-            core.machine.handle(now, input);
+        self.shared.act(|core, clock| {
+            core.machine.handle(clock.now(), input);
             ((), Wake::Nobody)
         });
     }
@@ -134,14 +129,16 @@ impl SessionTask {
 
     /// Tells the machine what came and what is due, and takes what goes next.
     fn step(&mut self, cx: &Context<'_>, is_due: bool) -> Turn {
-        let Self { shared, buffers, arrived, read, write, .. } = self;
+        let armed = self.timer.as_ref().map(|(at, _)| *at);
+        let Self { shared, arrived, read, writer, .. } = self;
         let arrived = core::mem::replace(arrived, Arrived::Nothing);
-        let (mut turn, has_woken) = shared.act_and_tell(|core, now| {
-            let path = core.take_path(now);
+        let ((mut turn, _stale), has_woken) = shared.act_and_tell(|core, clock| {
+            let now = clock.now();
+            let path = core.take_path(now).map(|io| io.into_halves());
             let machine = &mut core.machine;
             match arrived {
                 // What is left of the path before it is of no use any more.
-                _ if path.is_some() => write.clear(),
+                _ if path.is_some() => {}
                 Arrived::Nothing => {}
                 Arrived::Bytes => take_records(machine, now, read),
                 Arrived::Lost(loss) => machine.handle(now, Input::PathLost(loss)),
@@ -149,30 +146,33 @@ impl SessionTask {
             if is_due {
                 machine.handle(now, Input::Timeout);
             }
-            let mut is_all = false;
-            if write.is_empty() && path.is_none() {
-                if write.capacity() == 0 {
-                    *write = buffers.take();
-                }
-                if !machine.poll_transmit(now, write, WRITE_FILL) {
-                    buffers.take_back(write);
-                }
-                is_all = write.len() < WRITE_FILL;
-            }
-            let turn = Turn {
-                path,
-                standing: match machine.stage() {
-                    Stage::Closed => Standing::Over,
-                    _ if machine.path().is_some() => Standing::Attached,
-                    _ => Standing::Detached,
-                },
-                is_all,
-                awaits_flush: machine.stage() == Stage::Announcing,
-                timeout: machine.poll_timeout().map(|(at, _)| at),
-                has_woken: false,
+            let standing = match machine.stage() {
+                Stage::Closed => Standing::Over,
+                _ if machine.path().is_some() => Standing::Attached,
+                _ => Standing::Detached,
             };
+            let awaits_flush = machine.stage() == Stage::Announcing;
+            let mut is_all = false;
+            let mut stale = None;
+            let path = match path {
+                Some(Halves { read, write }) => {
+                    stale = core.replace_writer(Some(write));
+                    Some(read)
+                }
+                None => {
+                    match standing {
+                        Standing::Detached => stale = core.replace_writer(None),
+                        Standing::Attached => is_all = core.send_by_task(now, writer),
+                        Standing::Over => {}
+                    }
+                    None
+                }
+            };
+            let timeout = core.machine.poll_timeout().map(|(at, _)| at);
+            core.armed = timeout.map(|at| armed.map_or(at, |armed| armed.min(at)));
             core.attend(cx.waker());
-            (turn, Wake::Nobody)
+            let turn = Turn { path, standing, is_all, awaits_flush, timeout, has_woken: false };
+            ((turn, stale), Wake::Nobody)
         });
         turn.has_woken = has_woken;
         turn
@@ -180,38 +180,17 @@ impl SessionTask {
 
     /// Writes what is sealed. True if the machine has to be asked again.
     fn poll_write(&mut self, cx: &mut Context<'_>, turn: &Turn) -> bool {
-        let Some(io) = &mut self.io else { return false };
-        while !self.write.is_empty() {
-            let failed = match Pin::new(&mut *io).poll_write(cx, &self.write) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(0)) => io::ErrorKind::WriteZero.into(),
-                Poll::Ready(Ok(written)) => {
-                    self.write.advance(written);
-                    self.is_dirty = true;
-                    continue;
-                }
-                Poll::Ready(Err(error)) => error,
-            };
-            self.lose(&failed);
-            return true;
-        }
-        if !turn.is_all {
-            return true;
-        }
-        self.buffers.take_back(&mut self.write);
-        if !self.is_dirty {
-            return false;
-        }
-        match Pin::new(io).poll_flush(cx) {
+        let Some(writer) = &mut self.writer else { return false };
+        match writer.poll_write(cx) {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => {
-                self.is_dirty = false;
-                if turn.awaits_flush {
+                if turn.is_all && turn.awaits_flush {
                     self.give(Input::PathFlushed);
                 }
-                turn.awaits_flush
+                true
             }
             Poll::Ready(Err(error)) => {
+                self.writer = None;
                 self.lose(&error);
                 true
             }
@@ -219,8 +198,9 @@ impl SessionTask {
     }
 
     /// Whether the timer has fired.
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
-        let is_due = self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready());
+    fn take_due(&mut self) -> bool {
+        // It has this task's waker since it was armed.
+        let is_due = self.timer.as_ref().is_some_and(|(_, sleep)| sleep.is_elapsed());
         if is_due {
             self.timer = None;
         }
@@ -249,8 +229,15 @@ impl SessionTask {
     /// Best effort: what was sealed was flushed or given up; this only says that nothing follows, and waits for a path that
     /// brings the last of it by itself (QUIC). TCP is ready at once.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(io) = &mut self.io else { return Poll::Ready(()) };
-        if Pin::new(io).poll_shutdown(cx).is_ready() {
+        let (has_none, taken) =
+            self.shared.act(|core, _| ((core.desk.is_gone(), core.desk.take()), Wake::Nobody));
+        if self.io.is_none() || has_none {
+            return Poll::Ready(());
+        }
+        self.writer = self.writer.take().or(taken);
+        if let Some(writer) = &mut self.writer
+            && writer.poll_shutdown(cx).is_ready()
+        {
             return Poll::Ready(());
         }
         let goodbye = self.goodbye.get_or_insert_with(|| {
@@ -277,14 +264,17 @@ impl Future for SessionTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = &mut *self;
-        let mut has_woken = false;
+        let (mut has_woken, mut must_look) = (false, true);
         for _ in 0..TURNS {
             task.poll_read(cx);
             let has_arrived = !matches!(task.arrived, Arrived::Nothing);
             if has_woken && has_arrived {
                 break;
             }
-            let is_due = task.poll_due(cx);
+            let is_due = task.take_due();
+            if !must_look && !has_arrived && !is_due {
+                return Poll::Pending;
+            }
             let mut turn = task.step(cx, is_due);
             let path = turn.path.take();
             let has_path = path.is_some();
@@ -296,7 +286,8 @@ impl Future for SessionTask {
             }
             let has_more = task.poll_write(cx, &turn);
             let has_fired = task.arm(turn.timeout, cx);
-            if !has_path && !has_arrived && !has_more && !has_fired {
+            must_look = has_path || has_more || has_fired;
+            if !must_look && !has_arrived {
                 return Poll::Pending;
             }
             has_woken |= turn.has_woken;
@@ -310,9 +301,10 @@ impl Drop for SessionTask {
     /// A task that is dropped before its session's end (with its runtime) ends it: nobody waits for ever.
     fn drop(&mut self) {
         self.replace_io(None);
-        self.shared.act(|core, now| {
-            core.machine.handle(now, Input::Abandoned(PathLoss::Ended));
-            ((), Wake::Nobody)
+        let writer = self.shared.act(|core, clock| {
+            core.machine.handle(clock.now(), Input::Abandoned(PathLoss::Ended));
+            (core.replace_writer(None), Wake::Nobody)
         });
+        drop(writer);
     }
 }

@@ -5,11 +5,50 @@ use core::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 /// An ordered, reliable stream of bytes in both directions.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Its directions, to be used by two tasks at once.
+    fn into_halves(self: Box<Self>) -> Halves;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {
+    /// A lock between the directions, but for TCP, which needs none.
+    fn into_halves(self: Box<Self>) -> Halves {
+        let any: Box<dyn Any> = self;
+        match any.downcast::<TcpStream>() {
+            Ok(stream) => {
+                let (read, write) = stream.into_split();
+                Halves { read: Box::new(read), write: Box::new(write) }
+            }
+            Err(any) => {
+                let io = any.downcast::<T>().expect("it was a `T` before it was any");
+                let (read, write) = tokio::io::split(*io);
+                Halves { read: Box::new(read), write: Box::new(write) }
+            }
+        }
+    }
+}
+
+/// What a path is read from.
+pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+/// What a path is written to.
+pub type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Both directions of a stream.
+pub struct Halves {
+    /// What comes.
+    pub read: ReadHalf,
+    /// What goes.
+    pub write: WriteHalf,
+}
+
+impl core::fmt::Debug for Halves {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Halves")
+    }
+}
 
 /// A stream of any transport.
 pub type BoxedIo = Box<dyn Duplex>;

@@ -56,6 +56,17 @@ pub enum Output {
     Closed(CloseReport),
 }
 
+/// When the peer is to learn of what a reader took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tell {
+    /// `poll_transmit` has something for it.
+    Now,
+    /// When a deadline that is new has come.
+    ByTimer,
+    /// There is no news, or it waits for a deadline of before.
+    Nothing,
+}
+
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]

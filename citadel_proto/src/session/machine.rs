@@ -5,7 +5,7 @@ use super::keys::Keys;
 use super::link::Link;
 use super::liveness::{Liveness, Verdict};
 use super::policy::{AckDelay, RoundClock};
-use super::{Input, Output, SessionConfig, SessionStats, TimerReason};
+use super::{Input, Output, SessionConfig, SessionStats, Tell, TimerReason};
 use crate::channel::{Channels, Taken};
 use crate::errors::{OpenError, RekeyError, SendError, TrySendError};
 use crate::frames::ChannelId;
@@ -111,6 +111,11 @@ impl SessionMachine {
     /// The next effect, in the order in which they must happen; handles that may look again come first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.channels.poll_event().map(Output::Channel).or_else(|| self.outputs.pop_front())
+    }
+
+    /// Whether `poll_output` has something.
+    pub fn has_output(&self) -> bool {
+        self.channels.has_event() || !self.outputs.is_empty()
     }
 
     /// The earliest deadline and what it is for; none once the session is over.
@@ -237,15 +242,23 @@ impl SessionMachine {
         self.channels.try_send(id, message)
     }
 
-    /// What the reader of a channel gets now, and whether the peer is to learn of it at once or by a timer.
-    pub fn take(&mut self, now: Timestamp, id: ChannelId) -> (Taken, bool) {
-        self.now = self.now.max(now);
+    /// What the reader of a channel gets now, and when the peer is to learn of it. The time is asked for where it matters:
+    /// most looks of readers change nothing that has one.
+    pub fn take(&mut self, now: impl FnOnce() -> Timestamp, id: ChannelId) -> (Taken, Tell) {
         let taken = self.channels.take(id);
         if self.plan.stage() >= Stage::Releasing {
-            return (taken, false);
+            return (taken, Tell::Nothing);
+        }
+        if self.awaits_acknowledgement() {
+            self.now = self.now.max(now());
         }
         let armed = self.arm_acknowledgement();
-        (taken, armed || self.channels.is_control_due())
+        let tell = match armed {
+            _ if self.channels.is_control_due() => Tell::Now,
+            true => Tell::ByTimer,
+            false => Tell::Nothing,
+        };
+        (taken, tell)
     }
 
     /// Half-closes a channel behind what was accepted; nothing if it was before.
@@ -349,12 +362,17 @@ impl SessionMachine {
         }
     }
 
+    /// Whether there is something to acknowledge, and no wait for company yet.
+    fn awaits_acknowledgement(&self) -> bool {
+        self.ack == AckDelay::None && self.link.is_attached() && self.channels.has_unannounced()
+    }
+
     /// Starts the wait of acknowledgements for company; true if it was not running.
     pub(super) fn arm_acknowledgement(&mut self) -> bool {
-        if self.ack != AckDelay::None || !self.link.is_attached() || !self.channels.has_unannounced() {
-            return false;
+        let is_new = self.awaits_acknowledgement();
+        if is_new {
+            self.ack = AckDelay::Until(self.now + self.ack_delay);
         }
-        self.ack = AckDelay::Until(self.now + self.ack_delay);
-        true
+        is_new
     }
 }

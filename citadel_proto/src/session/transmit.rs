@@ -3,11 +3,23 @@
 use super::SessionMachine;
 use super::keys::Keys;
 use super::policy::AckDelay;
+use crate::channel::{CHANNEL_CONTROL, Filled};
 use crate::frames;
 use crate::record::MAX_PAYLOAD;
 use crate::shutdown::Stage;
 use bytes::BytesMut;
 use citadel_crypt::Timestamp;
+
+/// What a record came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wrote {
+    /// There was nothing to send.
+    Nothing,
+    /// It has all that there was.
+    All,
+    /// Another may be needed.
+    WithMore,
+}
 
 impl SessionMachine {
     /// Appends sealed records to `out` until it holds at least `fill` bytes or nothing is left to send; says whether it
@@ -15,7 +27,7 @@ impl SessionMachine {
     pub fn poll_transmit(&mut self, now: Timestamp, out: &mut BytesMut, fill: usize) -> bool {
         self.now = self.now.max(now);
         let before = out.len();
-        while out.len() < fill && self.write_record(out) {}
+        while out.len() < fill && self.write_record(out) == Wrote::WithMore {}
         let any = out.len() > before;
         if any {
             self.settle();
@@ -23,12 +35,12 @@ impl SessionMachine {
         any
     }
 
-    fn write_record(&mut self, out: &mut BytesMut) -> bool {
+    fn write_record(&mut self, out: &mut BytesMut) -> Wrote {
         if self.plan.stage() >= Stage::Releasing || self.announcement.is_over() || !self.link.is_attached() {
-            return false;
+            return Wrote::Nothing;
         }
         let now = self.now;
-        let Some(keys) = &mut self.keys else { return false };
+        let Some(keys) = &mut self.keys else { return Wrote::Nothing };
         let start = Keys::begin_record(out);
         let first = out.len();
         let end = first + MAX_PAYLOAD;
@@ -47,9 +59,13 @@ impl SessionMachine {
         if let Some(reason) = self.announcement.take_closing() {
             frames::put_closing(out, &reason, self.instance);
         }
+        let mut data = Filled::Nothing;
         if let Some(reason) = self.announcement.take_close() {
             frames::put_close(out, &reason, self.instance);
-        } else if self.link.carries_items() && self.channels.write_data(out, end) {
+        } else if self.link.carries_items() {
+            data = self.channels.write_data(out, end);
+        }
+        if data.is_any() {
             self.clock.on_record(out.len() - first);
             self.liveness.on_message(now);
             // They travel with the data if there is room.
@@ -60,9 +76,15 @@ impl SessionMachine {
         }
         if out.len() == first {
             out.truncate(start);
-            return false;
+            return Wrote::Nothing;
         }
-        self.seal(out, start)
+        let is_full = matches!(data, Filled::Full { .. }) || end.saturating_sub(out.len()) < CHANNEL_CONTROL;
+        match self.seal(out, start) {
+            false => Wrote::Nothing,
+            // What a close owes follows in an order of its own.
+            true if is_full || self.plan.stage() != Stage::Running => Wrote::WithMore,
+            true => Wrote::All,
+        }
     }
 
     fn seal(&mut self, out: &mut BytesMut, start: usize) -> bool {

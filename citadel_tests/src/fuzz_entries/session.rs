@@ -112,7 +112,7 @@ fn run(session: &mut SessionMachine) {
     while session.poll_output().is_some() {}
     while session.accept_channel().is_some() {}
     while session.accept_service_channel().is_some() {}
-    while matches!(session.take(NOW, ChannelId(0)).0, Taken::Message(_)) {}
+    while matches!(session.take(|| NOW, ChannelId(0)).0, Taken::Message(_)) {}
     let mut out = BytesMut::new();
     while session.poll_transmit(NOW, &mut out, 1 << 16) {
         out.clear();

@@ -259,7 +259,7 @@ impl World {
     /// What the reader gets now.
     pub fn take(&mut self, side: Side, channel: ChannelId) -> Taken {
         let now = self.now;
-        let taken = self.end(side).machine.take(now, channel).0;
+        let taken = self.end(side).machine.take(|| now, channel).0;
         self.end(side).drain();
         taken
     }

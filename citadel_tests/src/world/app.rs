@@ -7,7 +7,7 @@ use super::book::Book;
 use super::{Dice, Log, Side};
 use bytes::Bytes;
 use citadel_crypt::Timestamp;
-use citadel_proto::session::SessionMachine;
+use citadel_proto::session::{SessionMachine, Tell};
 use citadel_proto::{ChannelEvent, ChannelId, OpenError, SendError, Taken, TrySendError};
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
@@ -218,8 +218,8 @@ impl App {
         if self.channels.get(&id).is_none_or(|halves| halves.reader.is_none()) {
             return false;
         }
-        let (taken, is_due) = cx.machine.take(cx.now, id);
-        *cx.is_woken |= is_due;
+        let (taken, tell) = cx.machine.take(|| cx.now, id);
+        *cx.is_woken |= tell != Tell::Nothing;
         let sender = cx.side.other();
         let was_seen = cx.book.lane(id, sender).seen.is_some();
         if taken != Taken::Pending && !was_seen {

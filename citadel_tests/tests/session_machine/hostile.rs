@@ -166,7 +166,7 @@ fn a_piece_that_overlaps_what_came_adds_only_what_is_new(#[case] pieces: &[(u64,
         assert!(rogue.is_unharmed());
     }
     let message: Vec<u8> = (0..90).collect();
-    let taken = |rogue: &mut Rogue| rogue.victim.take(Timestamp::ZERO, ZERO).0;
+    let taken = |rogue: &mut Rogue| rogue.victim.take(Timestamp::default, ZERO).0;
     assert_eq!(taken(&mut rogue), Taken::Message(message.into()));
     assert_eq!(taken(&mut rogue), Taken::Pending, "once");
 }
@@ -187,7 +187,7 @@ fn what_a_later_version_may_add_is_skipped() {
     rogue.send(&[&[0x55, 1, 9][..], &data(0, 0, Part::Whole, 5)].concat());
     assert!(rogue.is_unharmed());
     assert!(
-        matches!(rogue.victim.take(Default::default(), ZERO).0, Taken::Message(message) if message.len() == 5)
+        matches!(rogue.victim.take(Timestamp::default, ZERO).0, Taken::Message(message) if message.len() == 5)
     );
 }
 
@@ -199,8 +199,8 @@ fn what_was_received_before_is_not_received_again() {
         rogue.send(&data(0, 0, Part::Whole, 10));
     }
     assert!(rogue.is_unharmed());
-    assert!(matches!(rogue.victim.take(Default::default(), ZERO).0, Taken::Message(_)));
-    assert_eq!(rogue.victim.take(Default::default(), ZERO).0, Taken::Pending);
+    assert!(matches!(rogue.victim.take(Timestamp::default, ZERO).0, Taken::Message(_)));
+    assert_eq!(rogue.victim.take(Timestamp::default, ZERO).0, Taken::Pending);
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn apply(rogue: &mut Rogue, op: &Op) {
     match *op {
         Op::Attach => rogue.attach(),
         Op::Send(c, len) => drop(rogue.victim.try_send(ChannelId(c), Bytes::from(vec![2; len]))),
-        Op::Take(c) => drop(rogue.victim.take(now, ChannelId(c))),
+        Op::Take(c) => drop(rogue.victim.take(|| now, ChannelId(c))),
         Op::End(c, 0) => drop(rogue.victim.finish(ChannelId(c))),
         Op::End(c, 1) => rogue.victim.reset(ChannelId(c), 1),
         Op::End(c, 2) => rogue.victim.drop_sender(ChannelId(c)),
@@ -110,7 +110,7 @@ proptest! {
         }
         let mut kept = 0;
         for channel in [ZERO, ChannelId(1), ChannelId(2), ChannelId(4)] {
-            while let Taken::Message(message) = rogue.victim.take(Timestamp::ZERO, channel).0 {
+            while let Taken::Message(message) = rogue.victim.take(Timestamp::default, channel).0 {
                 kept += message.len() as u64 + 64;
             }
         }

@@ -6,6 +6,7 @@ mod channel;
 pub mod driver;
 pub mod errors;
 pub mod frames;
+pub mod peers;
 pub mod record;
 pub mod session;
 pub mod shutdown;

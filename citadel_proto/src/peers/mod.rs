@@ -1,0 +1,17 @@
+//! Peers: who has agreed to be reached by whom, what is known of their devices, and the lanes that carry their sessions.
+//!
+//! Owns: the consent of two parties as a table, signed statements and pins, the service channel of peers on both ends,
+//! relay lanes, which of two crossing attempts becomes the session. Never: the session itself (it is one of the hub's, over a
+//! lane), storage (the backend's), accounts.
+//!
+//! `consent.rs`, `pins.rs`, `statement.rs` and `meeting.rs` decide and do nothing else; `driver/` carries out.
+//!
+//! Invariants: nothing of a party is told and no handshake is forwarded before both agreed (R-P2P-2). A device is a peer's by a
+//! signed statement, never by a server's word (R-P2P-1, R-P2P-6). What a server tells is the state of a pair, whole, never an
+//! event. Contract: `docs/protocol/peers.md`.
+
+mod pair;
+mod party;
+
+pub use pair::{Half, Pair, Stance};
+pub use party::Party;

@@ -1,0 +1,66 @@
+//! What two parties have agreed about each other: one record, the same for both.
+
+use super::Party;
+use crate::backend::UnixTime;
+
+/// One party's half of a pair.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Stance {
+    /// It has said nothing, or has taken back what it said.
+    #[default]
+    Silent,
+    /// It wants to be a peer of the other; its statement is a request.
+    Asked,
+    /// It wants to be a peer of the other, who does too; its statement is an acceptance.
+    Accepted,
+    /// It does not want to.
+    Declined,
+}
+
+/// One party's half of a pair, as it stands.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Half {
+    /// What it said last.
+    pub stance: Stance,
+    /// When.
+    pub at: UnixTime,
+    /// The signed statement that says so; empty where there is none.
+    pub statement: Vec<u8>,
+    /// Whether it wants to hear nothing of the other.
+    pub blocks: bool,
+}
+
+/// What two parties have agreed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pair {
+    /// The half of the lower party.
+    pub lower: Half,
+    /// The half of the higher party.
+    pub upper: Half,
+}
+
+impl Pair {
+    /// The half of `own` in its pair with `other`, then the other's.
+    pub fn halves(&self, own: Party, other: Party) -> (&Half, &Half) {
+        if own < other { (&self.lower, &self.upper) } else { (&self.upper, &self.lower) }
+    }
+
+    /// The same, to change.
+    pub fn halves_mut(&mut self, own: Party, other: Party) -> (&mut Half, &mut Half) {
+        if own < other { (&mut self.lower, &mut self.upper) } else { (&mut self.upper, &mut self.lower) }
+    }
+
+    /// Whether both have agreed, and neither blocks the other.
+    pub fn is_agreed(&self) -> bool {
+        use Stance::{Accepted, Asked};
+        let stances = (self.lower.stance, self.upper.stance);
+        let both = matches!(stances, (Accepted, Asked | Accepted) | (Asked, Accepted));
+        both && !self.lower.blocks && !self.upper.blocks
+    }
+
+    /// Whether there is nothing to remember.
+    pub fn is_nothing(&self) -> bool {
+        let silent = |half: &Half| half.stance == Stance::Silent && !half.blocks;
+        silent(&self.lower) && silent(&self.upper)
+    }
+}

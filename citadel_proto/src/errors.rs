@@ -152,8 +152,8 @@ pub enum OpenError {
     /// The session is closing or closed.
     #[error("the session is over: {0}")]
     Closed(CloseReason),
-    /// The peer takes no further channel now.
-    #[error("the peer takes no further channel now")]
+    /// No further channel now: the peer takes none of an application, or 80 service channels of this end are alive.
+    #[error("no further channel now")]
     Limit,
     /// A name over 255 bytes.
     #[error("the name of a channel has at most 255 bytes")]

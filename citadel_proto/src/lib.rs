@@ -11,7 +11,7 @@ pub mod record;
 pub mod session;
 pub mod shutdown;
 
-pub use channel::{ChannelEvent, Reservation, SERVICE_PREFIX, Taken};
+pub use channel::{ChannelEvent, MAX_SERVICE_CHANNELS, Reservation, SERVICE_LIMIT, SERVICE_PREFIX, Taken};
 pub use errors::{OpenError, RecvError, RekeyError, SendError, TryRecvError, TrySendError};
 pub use frames::ChannelId;
 pub use session::{RekeyPolicy, SessionConfig, SessionStats};

@@ -31,6 +31,8 @@ mod resume;
 mod retell;
 #[path = "session_machine/rogue.rs"]
 mod rogue;
+#[path = "session_machine/services.rs"]
+mod services;
 
 /// The channel that exists from the start.
 const ZERO: citadel_proto::ChannelId = citadel_proto::ChannelId(0);

@@ -1,7 +1,8 @@
 //! What the peer's frames do to channels. A fault changes nothing that matters: it ends the session.
 
+use super::kind::{Kind, MAX_REFUSED, MAX_SERVICE_CHANNELS, SERVICE_LIMIT};
 use super::receive::{Bounds, End};
-use super::{Channel, ChannelEvent, Channels, Opening, is_reserved};
+use super::{Channel, ChannelEvent, Channels, Opening};
 use crate::frames::{ChannelId, Data, FinishedBy};
 use crate::shutdown::Fault;
 use bytes::Bytes;
@@ -31,27 +32,47 @@ impl Channels {
         if id.0 != self.peer.next {
             return Err(Fault::UnknownChannel);
         }
-        if self.peer.opened >= self.peer_told {
-            return Err(Fault::ChannelLimit);
-        }
+        let kind = Kind::of(&name);
+        let has_place = self.has_place(kind)?;
         self.peer.next += 2;
-        self.peer.opened += 1;
+        self.peer.opened += u64::from(kind == Kind::Application);
         self.insert(id, Bytes::copy_from_slice(&name), Opening::Known);
-        match (is_closing, is_reserved(&name), &mut self.services) {
-            (false, false, _) => {
+        match (kind, &mut self.services) {
+            _ if is_closing => self.refuse(id, 0),
+            (Kind::Application, _) => {
                 self.incoming.push_back(id);
                 self.event(ChannelEvent::Incoming);
             }
-            (false, true, Some(services)) => {
+            (_, None) => self.refuse(id, 0),
+            (_, Some(_)) if !has_place => self.refuse(id, SERVICE_LIMIT),
+            (_, Some(services)) => {
                 services.push_back(id);
                 self.event(ChannelEvent::IncomingService);
             }
-            (true, _, _) | (_, true, None) => {
-                self.drop_receiver(id, 0);
-                self.drop_sender(id);
-            }
         }
         Ok(())
+    }
+
+    /// Whether the peer may have another channel of that kind. It was told how many of applications: one more is a fault. Of
+    /// services it counts those that it has not forgotten, and this end may not have forgotten others.
+    fn has_place(&self, kind: Kind) -> Result<bool, Fault> {
+        if kind == Kind::Application {
+            return if self.peer.opened < self.peer_told { Ok(true) } else { Err(Fault::ChannelLimit) };
+        }
+        let (refused, taken) = self.services_of(self.peer.next).fold((0, 0), |(refused, taken), channel| {
+            if channel.is_refused { (refused + 1, taken) } else { (refused, taken + 1) }
+        });
+        if refused < MAX_REFUSED { Ok(taken < MAX_SERVICE_CHANNELS) } else { Err(Fault::ChannelLimit) }
+    }
+
+    /// Gives up both halves of a channel that nobody here has.
+    fn refuse(&mut self, id: ChannelId, code: u32) {
+        if let Some(channel) = self.map.get_mut(&id) {
+            channel.is_refused = true;
+        }
+        self.drop_receiver(id, code);
+        self.reset(id, code);
+        self.drop_sender(id);
     }
 
     /// A piece of a message.

@@ -12,12 +12,14 @@
 //! repeats only what is state, and what it repeats changes nothing where it was known.
 
 mod frames_in;
+mod kind;
 mod receive;
 mod reserve;
 mod resync;
 mod send;
 mod transmit;
 
+pub use kind::{MAX_SERVICE_CHANNELS, SERVICE_LIMIT, SERVICE_PREFIX};
 pub use receive::Taken;
 pub use reserve::Reservation;
 pub(crate) use transmit::{CHANNEL_CONTROL, Filled};
@@ -28,6 +30,7 @@ use crate::shutdown::Unconfirmed;
 use bytes::Bytes;
 use citadel_crypt::handshake::Limits;
 use citadel_crypt::ratchets::rekey::Side;
+use kind::Kind;
 use receive::{Reassembly, ReceiveSide};
 use resync::{Departed, Resync};
 use send::SendSide;
@@ -53,6 +56,7 @@ pub enum ChannelEvent {
 /// One channel.
 struct Channel {
     name: Bytes,
+    kind: Kind,
     send: SendSide,
     receive: ReceiveSide,
     opening: Opening,
@@ -60,6 +64,8 @@ struct Channel {
     has_sender: bool,
     /// The same of the receiving half.
     has_receiver: bool,
+    /// Nobody here took it: it was given up as it came, and its opener has not confirmed that.
+    is_refused: bool,
 }
 
 /// Whether the peer knows of a channel.
@@ -85,9 +91,10 @@ struct SessionCredit {
     window: u64,
 }
 
-/// Ids and limits of one end's channels.
+/// Ids of one end's channels, and how many of applications it may open.
 struct Ids {
     next: u64,
+    /// Of applications, ever.
     opened: u64,
     limit: u64,
 }
@@ -102,20 +109,12 @@ impl SessionCredit {
     }
 }
 
-/// What the name of every service channel starts with. The zero byte keeps it from applications.
-pub const SERVICE_PREFIX: &[u8] = b"\0citadel/";
-
-/// Whether a name is not for applications.
-fn is_reserved(name: &[u8]) -> bool {
-    name.first() == Some(&0)
-}
-
 /// All channels of a session.
 pub(crate) struct Channels {
     map: BTreeMap<ChannelId, Channel>,
     own: Ids,
     peer: Ids,
-    /// The number of channels that the peer was told it may have opened.
+    /// The number of applications' channels that the peer was told it may have opened.
     peer_told: u64,
     /// Opened by the peer and not accepted by the application.
     incoming: VecDeque<ChannelId>,
@@ -186,7 +185,10 @@ impl Channels {
         let comfortable = self.peer_limits.channel_credit.min(self.peer_limits.session_credit) / 2;
         let send = SendSide::new(self.peer_limits.channel_credit, comfortable);
         let receive = ReceiveSide::new(self.own_limits.channel_credit);
-        let channel = Channel { name, send, receive, opening, has_sender: true, has_receiver: true };
+        let (has_sender, has_receiver) = (true, true);
+        let kind = Kind::of(&name);
+        let channel =
+            Channel { name, kind, send, receive, opening, has_sender, has_receiver, is_refused: false };
         self.map.insert(id, channel);
     }
 
@@ -215,26 +217,43 @@ impl Channels {
 
     /// Opens a channel of an application if the peer takes one.
     pub(crate) fn open(&mut self, name: Bytes) -> Result<ChannelId, OpenError> {
-        if is_reserved(&name) { Err(OpenError::NameReserved) } else { self.open_any(name) }
-    }
-
-    /// Opens a channel of the nodes themselves.
-    pub(crate) fn open_service(&mut self, service: &str) -> Result<ChannelId, OpenError> {
-        self.open_any([SERVICE_PREFIX, service.as_bytes()].concat().into())
-    }
-
-    fn open_any(&mut self, name: Bytes) -> Result<ChannelId, OpenError> {
+        if Kind::of(&name).is_reserved() {
+            return Err(OpenError::NameReserved);
+        }
         if name.len() > crate::frames::MAX_NAME {
             return Err(OpenError::NameTooLong);
         }
         if self.own.opened >= self.own.limit {
             return Err(OpenError::Limit);
         }
+        self.own.opened += 1;
+        Ok(self.add_own(name))
+    }
+
+    /// Opens a channel of the nodes themselves.
+    pub(crate) fn open_service(&mut self, service: &str) -> Result<ChannelId, OpenError> {
+        let name = Kind::service_name(service);
+        if name.len() > crate::frames::MAX_NAME {
+            return Err(OpenError::NameTooLong);
+        }
+        if self.services_of(self.own.next).count() >= MAX_SERVICE_CHANNELS {
+            return Err(OpenError::Limit);
+        }
+        Ok(self.add_own(name))
+    }
+
+    fn add_own(&mut self, name: Bytes) -> ChannelId {
         let id = ChannelId(self.own.next);
         self.own.next += 2;
-        self.own.opened += 1;
         self.insert(id, name, Opening::Owed);
-        Ok(id)
+        id
+    }
+
+    /// The service channels alive of the end that opens `number`.
+    fn services_of(&self, number: u64) -> impl Iterator<Item = &Channel> {
+        let is_of =
+            move |id: &ChannelId, channel: &Channel| channel.kind.is_reserved() && id.0 % 2 == number % 2;
+        self.map.iter().filter(move |(id, channel)| is_of(id, channel)).map(|(_, channel)| channel)
     }
 
     /// The next channel of the peer that nobody has accepted.
@@ -381,22 +400,23 @@ impl Channels {
         of_all.into_iter().for_each(|event| self.event(event));
     }
 
-    /// Entries that are alive.
-    pub(crate) fn len(&self) -> usize {
-        self.map.len()
+    /// Channels alive, and how many of them are of services.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let services = self.map.values().filter(|channel| channel.kind.is_reserved()).count();
+        (self.map.len(), services)
     }
 
-    /// An entry goes when both halves are done and no handle is left; the peer may then open another.
+    /// An entry goes when both halves are done and no handle is left; if it was an application's, the peer may then open
+    /// another.
     fn forget_if_done(&mut self, id: ChannelId) {
         let is_done = self.map.get(&id).is_some_and(|channel| {
             let has_handle = channel.has_sender || channel.has_receiver;
             !has_handle && channel.send.is_done() && channel.receive.is_done()
         });
         if is_done {
-            if let Some(Channel { receive, .. }) = self.map.remove(&id) {
-                self.departed.remember(id, receive.last_word());
-            }
-            if id.0 != 0 && id.0 % 2 == self.peer.next % 2 {
+            let Some(Channel { receive, kind, .. }) = self.map.remove(&id) else { return };
+            self.departed.remember(id, receive.last_word());
+            if kind == Kind::Application && id.0 != 0 && id.0 % 2 == self.peer.next % 2 {
                 self.peer.limit += 1;
             }
         }

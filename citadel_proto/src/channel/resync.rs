@@ -3,7 +3,7 @@
 //! Everything told here is idempotent at the peer: it ignores an `Open` that it knows, takes the larger of two credits or
 //! acknowledgements, and discards what it has.
 
-use super::{Channels, Opening};
+use super::{Channels, MAX_SERVICE_CHANNELS, Opening};
 use crate::frames::{self, ChannelId};
 use bytes::BytesMut;
 use citadel_crypt::handshake::Limits;
@@ -46,7 +46,8 @@ const REMEMBERED: usize = 128;
 impl Departed {
     pub(super) fn new(own: &Limits, peer: &Limits) -> Self {
         let channels = u64::from(own.max_channels) + u64::from(peer.max_channels);
-        let most_owed = usize::try_from(channels).unwrap_or(usize::MAX).saturating_add(REMEMBERED);
+        let services = 2 * MAX_SERVICE_CHANNELS + REMEMBERED;
+        let most_owed = usize::try_from(channels).unwrap_or(usize::MAX).saturating_add(services);
         Self { last: VecDeque::new(), owed: BTreeMap::new(), most_owed }
     }
 

@@ -177,28 +177,19 @@ impl Session {
         self.accept_any(SessionMachine::accept_channel).await
     }
 
-    /// Opens a channel for a service between nodes, such as accounts; waits while the peer takes no further channel. Its
-    /// name starts with a zero byte, so no application can open or see it.
+    /// Opens a channel for a service between nodes, such as accounts. Its name starts with a zero byte, so no application can
+    /// open or see it, and it does not count among the channels of applications. A peer that has too many already resets it
+    /// with [`SERVICE_LIMIT`](crate::SERVICE_LIMIT).
     ///
     /// # Errors
-    /// [`OpenError::NameTooLong`], [`OpenError::Closed`].
-    ///
-    /// # Cancel safety
-    /// As [`open_channel`](Self::open_channel).
-    pub async fn open_service_channel(&self, service: &str) -> Result<Channel, OpenError> {
-        let mut slots = self.shared().slots.subscribe();
-        loop {
-            slots.mark_unchanged();
-            let opened = self.shared().act(|core, _| {
-                let machine = &mut core.machine;
-                let opened = machine.open_service_channel(service);
-                (opened.map(|id| Channel::new(&self.lease, id, machine.channel_name(id))), Wake::Task)
-            });
-            match opened {
-                Err(OpenError::Limit) => changed(&mut slots).await,
-                other => return other,
-            }
-        }
+    /// [`OpenError::NameTooLong`], [`OpenError::Closed`]; [`OpenError::Limit`] while
+    /// [`MAX_SERVICE_CHANNELS`](crate::MAX_SERVICE_CHANNELS) of this end are alive.
+    pub fn open_service_channel(&self, service: &str) -> Result<Channel, OpenError> {
+        self.shared().act(|core, _| {
+            let machine = &mut core.machine;
+            let opened = machine.open_service_channel(service);
+            (opened.map(|id| Channel::new(&self.lease, id, machine.channel_name(id))), Wake::Task)
+        })
     }
 
     /// The next service channel that the peer opened, as [`accept_channel`](Self::accept_channel) gives others. A session

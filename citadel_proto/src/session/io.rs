@@ -107,6 +107,8 @@ pub struct SessionStats {
     pub round_trip: Option<Duration>,
     /// Channels alive.
     pub channels: usize,
+    /// How many of them are service channels, of either end.
+    pub service_channels: usize,
     /// Rounds.
     pub rekey: RekeyStats,
 }

@@ -210,7 +210,7 @@ impl SessionMachine {
     /// Opens a service channel: one between nodes, under a name that no application can open or see.
     ///
     /// # Errors
-    /// As [`open_channel`](Self::open_channel).
+    /// [`OpenError`]; [`OpenError::Limit`] while [`MAX_SERVICE_CHANNELS`](crate::MAX_SERVICE_CHANNELS) of this end are alive.
     pub fn open_service_channel(&mut self, service: &str) -> Result<ChannelId, OpenError> {
         self.refuse_if_closing()?;
         self.channels.open_service(service)
@@ -348,8 +348,9 @@ impl SessionMachine {
     /// Counters.
     pub fn stats(&self) -> SessionStats {
         let rekey = self.keys.as_ref().map_or(self.stats.rekey, |keys| keys.machine.stats());
-        let (round_trip, channels) = (self.liveness.round_trip(), self.channels.len());
-        SessionStats { round_trip, channels, rekey, ..self.stats }
+        let (channels, service_channels) = self.channels.count();
+        let round_trip = self.liveness.round_trip();
+        SessionStats { round_trip, channels, service_channels, rekey, ..self.stats }
     }
 
     fn refuse_if_closing(&self) -> Result<(), OpenError> {

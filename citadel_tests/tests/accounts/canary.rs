@@ -120,7 +120,7 @@ async fn talk(session: &citadel_proto::driver::Session, accepted: &citadel_proto
 
 /// What is refused, malformed or cut.
 async fn fail(server: &Server, session: &citadel_proto::driver::Session) {
-    let mut service = session.open_service_channel(SERVICE).await.unwrap();
+    let mut service = session.open_service_channel(SERVICE).unwrap();
     service.send(GARBAGE).await.unwrap();
     say(service.recv().await);
     let device = DeviceEnd::new();

@@ -160,14 +160,14 @@ async fn what_is_no_request_resets_the_channel_and_the_session_goes_on() {
         vec![0xFF; wire::MAX_REQUEST_LEN],
         vec![0; wire::MAX_REQUEST_LEN + 1],
     ] {
-        let mut channel = session.open_service_channel(SERVICE).await.unwrap();
+        let mut channel = session.open_service_channel(SERVICE).unwrap();
         channel.send(request.clone()).await.unwrap();
         let answer = channel.recv().await.unwrap().unwrap();
         assert!(matches!(wire::decode_response(&answer), Ok((7, ResponseBody::Profile(_)))));
         channel.send(garbage).await.unwrap();
         assert!(matches!(channel.recv().await, Err(RecvError::Reset { .. })));
     }
-    let mut unknown = session.open_service_channel("nothing").await.unwrap();
+    let mut unknown = session.open_service_channel("nothing").unwrap();
     assert!(matches!(unknown.recv().await, Err(RecvError::Reset { .. })));
     assert_eq!(session.closing(), None);
     client(&session).profile().await.unwrap();
@@ -197,7 +197,7 @@ async fn idle_channels_and_a_reader_that_stalls_stop_no_other_request() {
     let request = wire::encode_request(7, &RequestBody::Profile).unwrap().to_vec();
     let mut idle = Vec::new();
     for _ in 0..12 {
-        let mut channel = session.open_service_channel(SERVICE).await.unwrap();
+        let mut channel = session.open_service_channel(SERVICE).unwrap();
         channel.send(request.clone()).await.unwrap();
         assert!(channel.recv().await.unwrap().is_some());
         idle.push(channel);

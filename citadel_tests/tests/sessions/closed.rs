@@ -47,7 +47,7 @@ async fn every_method_of_a_closed_session_answers_at_once() {
     let closed = OpenError::Closed(reason.clone());
     assert_eq!(at_once!(client.open_channel()).map(drop), Err(closed.clone()));
     assert_eq!(at_once!(client.open_named_channel("x")).map(drop), Err(closed.clone()));
-    assert_eq!(at_once!(client.open_service_channel("x")).map(drop), Err(closed.clone()));
+    assert_eq!(client.open_service_channel("x").map(drop), Err(closed.clone()));
     assert_eq!(at_once!(client.accept_channel()).map(drop), Err(closed.clone()));
     assert_eq!(at_once!(client.accept_service_channel()).map(drop), Err(closed.clone()));
     assert_eq!(at_once!(client.request("x")), Err(ExchangeError::Open(closed)));

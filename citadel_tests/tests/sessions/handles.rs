@@ -215,7 +215,7 @@ async fn applications_neither_open_nor_see_channels_of_services() {
     let (client, server, _cut) = ends.session().await;
     let reserved = client.open_named_channel(&b"\0citadel/accounts"[..]).await.map(drop);
     assert_eq!(reserved, Err(OpenError::NameReserved));
-    let mut service = client.open_service_channel("accounts").await.unwrap();
+    let mut service = client.open_service_channel("accounts").unwrap();
     let mut plain = client.open_channel().await.unwrap();
     service.send("service").await.unwrap();
     plain.send("plain").await.unwrap();

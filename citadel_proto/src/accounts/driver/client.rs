@@ -268,7 +268,7 @@ impl AccountClient {
         if let Some(line) = line.as_ref().filter(|line| !line.is_over()) {
             return Ok(Arc::clone(line));
         }
-        let channel = self.session.open_service_channel(SERVICE).await?;
+        let channel = self.session.open_service_channel(SERVICE)?;
         Ok(Arc::clone(line.insert(Arc::new(Line::new(channel)))))
     }
 }

@@ -11,7 +11,8 @@ pub mod record;
 pub mod session;
 pub mod shutdown;
 
-pub use channel::{ChannelEvent, MAX_SERVICE_CHANNELS, Reservation, SERVICE_LIMIT, SERVICE_PREFIX, Taken};
+pub use channel::{ChannelEvent, Reservation, Taken};
+pub use channel::{LANE_WINDOW, MAX_SERVICE_CHANNELS, RELAY, SERVICE_LIMIT, SERVICE_PREFIX};
 pub use errors::{OpenError, RecvError, RekeyError, SendError, TryRecvError, TrySendError};
 pub use frames::ChannelId;
 pub use session::{RekeyPolicy, SessionConfig, SessionStats};

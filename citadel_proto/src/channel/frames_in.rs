@@ -78,17 +78,14 @@ impl Channels {
     /// A piece of a message.
     pub(crate) fn on_data(&mut self, data: Data) -> Result<(), Fault> {
         let id = data.channel;
-        let bounds = Bounds {
-            max_message: self.own_limits.max_message,
-            session_left: self.credit.receive_limit.saturating_sub(self.credit.received),
-        };
-        let Some(channel) = self.named(id)? else { return Ok(()) };
+        self.named(id)?;
+        let Some(channel) = self.map.get_mut(&id) else { return Ok(()) };
+        let credit = self.credit.of(channel.kind);
+        let max_message = channel.kind.longest(&self.own_limits);
+        let bounds = Bounds { max_message, session_left: credit.receive_left() };
         let (units, credited) = channel.receive.on_data(data, &bounds)?;
-        self.credit.received += units;
-        self.credit.credited += credited;
-        if let Some(channel) = self.map.get_mut(&id) {
-            self.credit.credited += channel.receive.pay_ahead(&mut self.budget);
-        }
+        credit.received += units;
+        credit.credited += credited + channel.receive.pay_ahead(&mut self.budget);
         self.event(ChannelEvent::Readable(id));
         Ok(())
     }
@@ -104,14 +101,15 @@ impl Channels {
     }
 
     fn on_end(&mut self, id: ChannelId, offset: u64, end: End) -> Result<(), Fault> {
-        let session_left = self.credit.receive_limit.saturating_sub(self.credit.received);
-        let Some(channel) = self.named(id)? else {
+        self.named(id)?;
+        let Some(channel) = self.map.get_mut(&id) else {
             self.departed.on_end(id, offset);
             return Ok(());
         };
-        let skipped = channel.receive.on_end(offset, end, session_left)?;
-        self.credit.received += skipped;
-        self.credit.credited += skipped;
+        let credit = self.credit.of(channel.kind);
+        let skipped = channel.receive.on_end(offset, end, credit.receive_left())?;
+        credit.received += skipped;
+        credit.credited += skipped;
         self.event(ChannelEvent::Readable(id));
         Ok(())
     }
@@ -120,7 +118,7 @@ impl Channels {
     pub(crate) fn on_stop(&mut self, id: ChannelId, code: u32) -> Result<(), Fault> {
         self.named(id)?;
         let Some(channel) = self.map.get_mut(&id) else { return Ok(()) };
-        if self.credit.follow(&mut channel.send, |send| send.on_stop(code)) {
+        if self.credit.of(channel.kind).follow(&mut channel.send, |send| send.on_stop(code)) {
             self.event(ChannelEvent::Writable(id));
             self.event(ChannelEvent::Consumed(id));
         }
@@ -131,7 +129,8 @@ impl Channels {
     pub(crate) fn on_ack(&mut self, id: ChannelId, received: u64, consumed: u64) -> Result<(), Fault> {
         self.named(id)?;
         let Some(channel) = self.map.get_mut(&id) else { return Ok(()) };
-        if self.credit.follow(&mut channel.send, |send| send.on_ack(received, consumed))? {
+        let credit = self.credit.of(channel.kind);
+        if credit.follow(&mut channel.send, |send| send.on_ack(received, consumed))? {
             self.event(ChannelEvent::Writable(id));
             self.event(ChannelEvent::Consumed(id));
             self.forget_if_done(id);
@@ -150,8 +149,8 @@ impl Channels {
 
     /// More credit for all of them.
     pub(crate) fn on_session_credit(&mut self, limit: u64) {
-        if limit > self.credit.send_limit {
-            self.credit.send_limit = limit;
+        if limit > self.credit.session.send_limit {
+            self.credit.session.send_limit = limit;
             let ids: Vec<ChannelId> = self.map.keys().copied().collect();
             ids.into_iter().for_each(|id| self.event(ChannelEvent::Writable(id)));
         }

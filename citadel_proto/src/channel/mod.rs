@@ -11,6 +11,7 @@
 //! both halves are done and no handle is left, so ids and memory are bounded by the limits of the handshake; a new path
 //! repeats only what is state, and what it repeats changes nothing where it was known.
 
+mod credit;
 mod frames_in;
 mod kind;
 mod receive;
@@ -19,7 +20,7 @@ mod resync;
 mod send;
 mod transmit;
 
-pub use kind::{MAX_SERVICE_CHANNELS, SERVICE_LIMIT, SERVICE_PREFIX};
+pub use kind::{LANE_WINDOW, MAX_SERVICE_CHANNELS, RELAY, SERVICE_LIMIT, SERVICE_PREFIX};
 pub use receive::Taken;
 pub use reserve::Reservation;
 pub(crate) use transmit::{CHANNEL_CONTROL, Filled};
@@ -30,6 +31,7 @@ use crate::shutdown::Unconfirmed;
 use bytes::Bytes;
 use citadel_crypt::handshake::Limits;
 use citadel_crypt::ratchets::rekey::Side;
+use credit::Credit;
 use kind::Kind;
 use receive::{Reassembly, ReceiveSide};
 use resync::{Departed, Resync};
@@ -79,34 +81,12 @@ enum Opening {
     Known,
 }
 
-/// Credit of the whole session, both ways.
-struct SessionCredit {
-    sent: u64,
-    send_limit: u64,
-    /// Unsent units of all channels that were accepted on the promise of credit.
-    promised: u64,
-    received: u64,
-    credited: u64,
-    receive_limit: u64,
-    window: u64,
-}
-
 /// Ids of one end's channels, and how many of applications it may open.
 struct Ids {
     next: u64,
     /// Of applications, ever.
     opened: u64,
     limit: u64,
-}
-
-impl SessionCredit {
-    /// Lets a half move, and the sums over all halves with it.
-    fn follow<R>(&mut self, send: &mut SendSide, step: impl FnOnce(&mut SendSide) -> R) -> R {
-        let (sent, promised) = (self.sent - send.sent(), self.promised - send.promised());
-        let result = step(send);
-        (self.sent, self.promised) = (sent + send.sent(), promised + send.promised());
-        result
-    }
 }
 
 /// All channels of a session.
@@ -124,7 +104,7 @@ pub(crate) struct Channels {
     own_limits: Limits,
     peer_limits: Limits,
     send_buffer: u64,
-    credit: SessionCredit,
+    credit: Credit,
     budget: Reassembly,
     /// The channel that wrote last: the next one goes first.
     cursor: ChannelId,
@@ -149,15 +129,6 @@ impl Channels {
             Side::Responder => (1, 2),
         };
         let ids = |next, limit: u32| Ids { next, opened: 0, limit: limit.into() };
-        let credit = SessionCredit {
-            sent: 0,
-            promised: 0,
-            send_limit: peer_limits.session_credit,
-            received: 0,
-            credited: 0,
-            receive_limit: own_limits.session_credit,
-            window: own_limits.session_credit,
-        };
         let zero = ChannelId(0);
         let mut channels = Self {
             map: BTreeMap::new(),
@@ -170,7 +141,7 @@ impl Channels {
             own_limits,
             peer_limits,
             send_buffer,
-            credit,
+            credit: Credit::new(&own_limits, &peer_limits),
             budget: Reassembly::new(own_limits.max_message.saturating_add(crate::frames::MESSAGE_UNITS)),
             cursor: zero,
             resync: Resync::Done,
@@ -182,11 +153,10 @@ impl Channels {
     }
 
     fn insert(&mut self, id: ChannelId, name: Bytes, opening: Opening) {
-        let comfortable = self.peer_limits.channel_credit.min(self.peer_limits.session_credit) / 2;
-        let send = SendSide::new(self.peer_limits.channel_credit, comfortable);
-        let receive = ReceiveSide::new(self.own_limits.channel_credit);
-        let (has_sender, has_receiver) = (true, true);
         let kind = Kind::of(&name);
+        let send = SendSide::new(kind.window(&self.peer_limits), kind.comfortable(&self.peer_limits));
+        let receive = ReceiveSide::new(kind.window(&self.own_limits));
+        let (has_sender, has_receiver) = (true, true);
         let channel =
             Channel { name, kind, send, receive, opening, has_sender, has_receiver, is_refused: false };
         self.map.insert(id, channel);
@@ -251,9 +221,8 @@ impl Channels {
 
     /// The service channels alive of the end that opens `number`.
     fn services_of(&self, number: u64) -> impl Iterator<Item = &Channel> {
-        let is_of =
-            move |id: &ChannelId, channel: &Channel| channel.kind.is_reserved() && id.0 % 2 == number % 2;
-        self.map.iter().filter(move |(id, channel)| is_of(id, channel)).map(|(_, channel)| channel)
+        let opened = self.map.iter().filter(move |(id, _)| id.0 % 2 == number % 2);
+        opened.map(|(_, channel)| channel).filter(|channel| channel.kind.is_reserved())
     }
 
     /// The next channel of the peer that nobody has accepted.
@@ -273,17 +242,16 @@ impl Channels {
 
     /// Accepts `body` into the channel's order if there is room.
     pub(crate) fn try_send(&mut self, id: ChannelId, body: Bytes) -> Result<(), TrySendError> {
-        let limit = self.peer_limits.max_message;
-        let session_left = self.session_left();
         let Some(channel) = self.map.get_mut(&id) else { return Err(SendError::Finished.into()) };
+        let (limit, credit) = (channel.kind.longest(&self.peer_limits), self.credit.of(channel.kind));
         channel.send.check_open()?;
         if body.len() as u64 > limit {
             return Err(SendError::TooLong { len: body.len(), limit }.into());
         }
-        if !channel.send.has_room(body.len() as u64, session_left, self.send_buffer) {
+        if !channel.send.has_room(body.len() as u64, credit.send_left(), self.send_buffer) {
             return Err(TrySendError::Full(body));
         }
-        self.credit.follow(&mut channel.send, |send| send.accept(body));
+        credit.follow(&mut channel.send, |send| send.accept(body));
         Ok(())
     }
 
@@ -292,8 +260,11 @@ impl Channels {
         let Some(channel) = self.map.get_mut(&id) else { return Taken::Finished };
         let (taken, session) = channel.receive.take(&mut self.budget);
         let ahead = channel.receive.pay_ahead(&mut self.budget);
-        self.credit.credited += session + ahead;
-        if let Taken::Message(_) = taken {
+        self.credit.of(channel.kind).credited += session + ahead;
+        // A lane has nothing of the budget.
+        if channel.kind != Kind::Lane
+            && let Taken::Message(_) = taken
+        {
             self.pay_others_ahead();
         }
         taken
@@ -302,7 +273,7 @@ impl Channels {
     /// A long message made room in the budget, or a reader made room in its queue: another may be paid for now.
     fn pay_others_ahead(&mut self) {
         for channel in self.map.values_mut() {
-            self.credit.credited += channel.receive.pay_ahead(&mut self.budget);
+            self.credit.of(channel.kind).credited += channel.receive.pay_ahead(&mut self.budget);
         }
     }
 
@@ -319,7 +290,7 @@ impl Channels {
     /// Gives up the sending half.
     pub(crate) fn reset(&mut self, id: ChannelId, code: u32) {
         if let Some(channel) = self.map.get_mut(&id) {
-            self.credit.follow(&mut channel.send, |send| send.reset(code, false));
+            self.credit.of(channel.kind).follow(&mut channel.send, |send| send.reset(code, false));
         }
     }
 
@@ -338,7 +309,7 @@ impl Channels {
     pub(crate) fn drop_receiver(&mut self, id: ChannelId, code: u32) {
         if let Some(channel) = self.map.get_mut(&id) {
             channel.has_receiver = false;
-            self.credit.credited += channel.receive.leave(code, &mut self.budget);
+            self.credit.of(channel.kind).credited += channel.receive.leave(code, &mut self.budget);
             self.pay_others_ahead();
         }
         self.forget_if_done(id);

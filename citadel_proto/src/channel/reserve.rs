@@ -1,5 +1,6 @@
 //! Room that is kept for a message before the message is there.
 
+use super::kind::Kind;
 use super::{ChannelEvent, Channels};
 use crate::errors::SendError;
 use crate::frames::ChannelId;
@@ -13,6 +14,8 @@ pub struct Reservation {
     pub(super) max_len: u64,
     /// Units of the session's credit that are kept.
     units: u64,
+    /// Whose.
+    kind: Kind,
 }
 
 impl Reservation {
@@ -25,20 +28,20 @@ impl Reservation {
 impl Channels {
     /// Keeps room for a message of at most `len` bytes; none if there is none now.
     pub(crate) fn reserve(&mut self, id: ChannelId, len: u64) -> Result<Option<Reservation>, SendError> {
-        let limit = self.peer_limits.max_message;
-        let session_left = self.session_left();
         let Some(channel) = self.map.get(&id) else { return Err(SendError::Finished) };
+        let kind = channel.kind;
+        let (limit, credit) = (kind.longest(&self.peer_limits), self.credit.of(kind));
         channel.send.check_open()?;
         if len > limit {
             return Err(SendError::TooLong { len: usize::try_from(len).unwrap_or(usize::MAX), limit });
         }
         // A shorter message than the one asked for may need credit for all of it where the longer one does not.
         let units = channel.send.most_needed(len);
-        if !channel.send.has_units(units, session_left, self.send_buffer) {
+        if !channel.send.has_units(units, credit.send_left(), self.send_buffer) {
             return Ok(None);
         }
-        self.credit.promised += units;
-        Ok(Some(Reservation { channel: id, max_len: len, units }))
+        credit.promised += units;
+        Ok(Some(Reservation { channel: id, max_len: len, units, kind }))
     }
 
     /// Accepts `body` into the room that was kept for it.
@@ -49,22 +52,19 @@ impl Channels {
             self.unreserve(room);
             return Err(SendError::TooLong { len, limit: max_len });
         }
-        self.credit.promised = self.credit.promised.saturating_sub(room.units);
+        let credit = self.credit.of(room.kind);
+        credit.promised = credit.promised.saturating_sub(room.units);
         let Some(channel) = self.map.get_mut(&id) else { return Err(SendError::Finished) };
         channel.send.check_open()?;
-        self.credit.follow(&mut channel.send, |send| send.accept(body));
+        credit.follow(&mut channel.send, |send| send.accept(body));
         Ok(())
     }
 
     /// Gives room back: others may find it.
     pub(crate) fn unreserve(&mut self, room: Reservation) {
-        self.credit.promised = self.credit.promised.saturating_sub(room.units);
+        let credit = self.credit.of(room.kind);
+        credit.promised = credit.promised.saturating_sub(room.units);
         let ids: Vec<ChannelId> = self.map.keys().copied().collect();
         ids.into_iter().for_each(|id| self.event(ChannelEvent::Writable(id)));
-    }
-
-    /// The session's credit that no message has and none was promised.
-    pub(super) const fn session_left(&self) -> u64 {
-        self.credit.send_limit.saturating_sub(self.credit.sent + self.credit.promised)
     }
 }

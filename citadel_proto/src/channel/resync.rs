@@ -78,7 +78,7 @@ impl Channels {
     /// Another path carries the session: what the peer may not have is owed again.
     pub(crate) fn on_path(&mut self) {
         for channel in self.map.values_mut() {
-            self.credit.follow(&mut channel.send, super::SendSide::rewind);
+            self.credit.of(channel.kind).follow(&mut channel.send, super::SendSide::rewind);
             channel.receive.on_path();
             if channel.opening == Opening::Sent {
                 channel.opening = Opening::Owed;
@@ -97,8 +97,7 @@ impl Channels {
                 if end.saturating_sub(out.len()) < super::transmit::CHANNEL_CONTROL {
                     return;
                 }
-                self.credit.receive_limit = self.credit.credited + self.credit.window;
-                frames::put_session_credit(out, self.credit.receive_limit);
+                frames::put_session_credit(out, self.credit.session.tell());
                 self.peer_told = self.peer.limit;
                 frames::put_channel_credit(out, self.peer_told);
                 ChannelId(0)

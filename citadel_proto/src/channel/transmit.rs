@@ -63,10 +63,8 @@ impl Channels {
         if end.saturating_sub(out.len()) < CHANNEL_CONTROL {
             return;
         }
-        let limit = self.credit.credited + self.credit.window;
-        if limit - self.credit.receive_limit >= (self.credit.window / 4).max(1) {
-            self.credit.receive_limit = limit;
-            frames::put_session_credit(out, limit);
+        if self.credit.session.is_due() {
+            frames::put_session_credit(out, self.credit.session.tell());
         }
         if self.peer.limit > self.peer_told {
             self.peer_told = self.peer.limit;
@@ -76,8 +74,7 @@ impl Channels {
 
     /// Whether credit or an acknowledgement is owed at once.
     pub(crate) fn is_control_due(&self) -> bool {
-        let limit = self.credit.credited + self.credit.window;
-        limit - self.credit.receive_limit >= (self.credit.window / 4).max(1)
+        self.credit.session.is_due()
             || self.resync != Resync::Done
             || self.departed.is_owed()
             || self
@@ -104,15 +101,16 @@ impl Channels {
             else {
                 continue;
             };
+            let credit = self.credit.of(channel.kind);
             loop {
                 let space = end.saturating_sub(out.len());
-                let session_left = self.credit.send_limit.saturating_sub(self.credit.sent);
+                let session_left = credit.send_limit.saturating_sub(credit.sent);
                 let before = channel.send.promised();
-                let promised = self.credit.promised - before;
+                let promised = credit.promised - before;
                 match channel.send.write(id, out, space, session_left, promised) {
                     Wrote::Units(units) => {
-                        self.credit.sent += units;
-                        self.credit.promised = promised + channel.send.promised();
+                        credit.sent += units;
+                        credit.promised = promised + channel.send.promised();
                         self.cursor = id;
                     }
                     Wrote::RecordFull => return Filled::Full { any: out.len() > start },

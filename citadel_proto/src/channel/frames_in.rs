@@ -66,7 +66,7 @@ impl Channels {
     }
 
     /// Gives up both halves of a channel that nobody here has.
-    fn refuse(&mut self, id: ChannelId, code: u32) {
+    pub(super) fn refuse(&mut self, id: ChannelId, code: u32) {
         if let Some(channel) = self.map.get_mut(&id) {
             channel.is_refused = true;
         }

@@ -11,6 +11,7 @@
 //! both halves are done and no handle is left, so ids and memory are bounded by the limits of the handshake; a new path
 //! repeats only what is state, and what it repeats changes nothing where it was known.
 
+mod closing;
 mod credit;
 mod frames_in;
 mod kind;
@@ -27,7 +28,6 @@ pub(crate) use transmit::{CHANNEL_CONTROL, Filled};
 
 use crate::errors::{OpenError, SendError, TrySendError};
 use crate::frames::{ChannelId, FinishedBy};
-use crate::shutdown::Unconfirmed;
 use bytes::Bytes;
 use citadel_crypt::handshake::Limits;
 use citadel_crypt::ratchets::rekey::Side;
@@ -324,39 +324,6 @@ impl Channels {
             | send::End::Finishing { stopped: Some(code), .. } => Err(SendError::Stopped { code }),
             send::End::Resetting { .. } => Err(SendError::Finished),
             _ => Ok(false),
-        }
-    }
-
-    /// The session closes: every own half ends behind what was accepted.
-    pub(crate) fn finish_all(&mut self) {
-        for channel in self.map.values_mut() {
-            channel.send.finish(FinishedBy::Closing);
-        }
-    }
-
-    /// Whether every own half ended and the peer's session has all of it.
-    pub(crate) fn is_acknowledged(&self) -> bool {
-        self.map.values().all(|channel| channel.send.is_done())
-    }
-
-    /// Whether every half of the peer ended.
-    pub(crate) fn is_peer_finished(&self) -> bool {
-        !self.map.values().any(|channel| channel.receive.is_open())
-    }
-
-    /// What the peer's session did not acknowledge, by channel.
-    pub(crate) fn unconfirmed(&self) -> Vec<Unconfirmed> {
-        let of = |(id, channel): (&ChannelId, &Channel)| {
-            let messages = channel.send.unconfirmed();
-            (messages > 0).then_some(Unconfirmed { channel: id.0, messages })
-        };
-        self.map.iter().filter_map(of).collect()
-    }
-
-    /// The session is over: what waits to be sent goes, what was received stays for its readers.
-    pub(crate) fn release(&mut self) {
-        for channel in self.map.values_mut() {
-            channel.send.release();
         }
     }
 

@@ -9,9 +9,9 @@ use bytes::Bytes;
 /// Room for one message. Whoever has it sends or gives it back: until then the session's credit for it is no one else's.
 #[derive(Debug)]
 pub struct Reservation {
-    pub(super) channel: ChannelId,
+    channel: ChannelId,
     /// Longest message that has room.
-    pub(super) max_len: u64,
+    max_len: u64,
     /// Units of the session's credit that are kept.
     units: u64,
     /// Whose.
@@ -22,6 +22,11 @@ impl Reservation {
     /// Longest message that has room, bytes.
     pub const fn max_len(&self) -> u64 {
         self.max_len
+    }
+
+    /// The channel that it is on.
+    pub(crate) const fn channel(&self) -> ChannelId {
+        self.channel
     }
 }
 

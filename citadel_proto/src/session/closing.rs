@@ -141,11 +141,13 @@ impl SessionMachine {
                 self.channels.wake_all();
             }
             shutdown::Output::SendClosing(reason) => self.announcement.closing = Closing::Owed(reason),
-            shutdown::Output::Flush => self.channels.finish_all(),
+            shutdown::Output::Flush => self.channels.finish_all_but_lanes(),
             shutdown::Output::HaltRekey => {
+                self.channels.finish_lanes();
                 self.rekey(rekey::Input::Halt);
             }
             shutdown::Output::SendClose(reason) => {
+                self.channels.finish_lanes();
                 self.announcement.closing = Closing::No;
                 self.announcement.close = Close::Owed(reason);
             }

@@ -231,14 +231,13 @@ impl SessionMachine {
         self.channels.name(id)
     }
 
-    /// Accepts a message into a channel's order; from then on it can no longer fail but by the end of the session.
+    /// Accepts a message into a channel's order; from then on it can no longer fail but by the end of the session. A session
+    /// that closes accepts none but on relay lanes, and on those while it flushes.
     ///
     /// # Errors
     /// [`TrySendError`]; the message was not accepted.
     pub fn try_send(&mut self, id: ChannelId, message: Bytes) -> Result<(), TrySendError> {
-        if self.plan.reason().is_some() {
-            return Err(SendError::Closed(self.reason()).into());
-        }
+        self.refuse_message_if_closing(id)?;
         self.channels.try_send(id, message)
     }
 
@@ -355,6 +354,15 @@ impl SessionMachine {
 
     fn refuse_if_closing(&self) -> Result<(), OpenError> {
         if self.plan.reason().is_some() { Err(OpenError::Closed(self.reason())) } else { Ok(()) }
+    }
+
+    pub(super) fn refuse_message_if_closing(&self, id: ChannelId) -> Result<(), SendError> {
+        let is_taken = match self.plan.stage() {
+            Stage::Running => true,
+            Stage::Refusing | Stage::Flushing => self.channels.is_lane(id),
+            _ => false,
+        };
+        if is_taken { Ok(()) } else { Err(SendError::Closed(self.reason())) }
     }
 
     fn settle_if_open(&mut self) {

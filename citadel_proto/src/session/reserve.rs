@@ -12,9 +12,7 @@ impl SessionMachine {
     /// # Errors
     /// [`SendError`], when there never will be.
     pub fn reserve(&mut self, id: ChannelId, len: u64) -> Result<Option<Reservation>, SendError> {
-        if self.plan.reason().is_some() {
-            return Err(SendError::Closed(self.reason()));
-        }
+        self.refuse_message_if_closing(id)?;
         self.channels.reserve(id, len)
     }
 
@@ -24,9 +22,9 @@ impl SessionMachine {
     /// [`SendError::Closed`] if the session began to close meanwhile, [`SendError::Stopped`] if the peer's reader went,
     /// [`SendError::TooLong`] for a message that is longer than the room.
     pub fn send_reserved(&mut self, room: Reservation, message: Bytes) -> Result<(), SendError> {
-        if self.plan.reason().is_some() {
+        if let Err(error) = self.refuse_message_if_closing(room.channel()) {
             self.channels.unreserve(room);
-            return Err(SendError::Closed(self.reason()));
+            return Err(error);
         }
         self.channels.send_reserved(room, message)
     }

@@ -36,9 +36,9 @@ pub enum Stage {
     Running,
     /// The reason is fixed, the application told; left at once.
     Refusing,
-    /// What was accepted on either side goes out; no message is accepted any more.
+    /// What was accepted on either side goes out; no message is accepted any more, but on relay lanes, which are waited for.
     Flushing,
-    /// No new round; the one at hand ends.
+    /// No new round; the one at hand ends. Relay lanes are over as well.
     HaltingRekey,
     /// The `Close` goes out, then nothing.
     Announcing,
@@ -169,11 +169,12 @@ pub enum Output {
     Tell(CloseReason),
     /// Send one `Closing` with this reason.
     SendClosing(CloseReason),
-    /// Accept no message any more and half-close every channel.
+    /// Accept no message any more and half-close every channel, relay lanes excepted (R-SHUT-2).
     Flush,
-    /// Tell the rekey machine to halt.
+    /// Half-close relay lanes, too, and tell the rekey machine to halt.
     HaltRekey,
-    /// Send one `Close` with this reason, after all that is owed already and before nothing.
+    /// Send one `Close` with this reason, after all that is owed already and before nothing. Relay lanes are over, if they
+    /// were not.
     SendClose(CloseReason),
     /// Wipe keys, release resources, then say [`Input::Released`].
     Release,

@@ -89,6 +89,16 @@ labels! {
     PEER_ID_CHECKSUM = "citadel/1 peer id checksum";
     /// Verification code of two identities.
     VERIFY = "citadel/1 verify";
+    /// Signature over a request to be peers.
+    PEER_REQUEST = "citadel/1 peer request";
+    /// Hash of a whole request, which its acceptance names.
+    PEER_REQUEST_HASH = "citadel/1 peer request hash";
+    /// Signature over the acceptance of such a request.
+    PEER_ACCEPTANCE = "citadel/1 peer acceptance";
+    /// Signature that brings a device to its account.
+    PEER_VOUCH = "citadel/1 peer vouch";
+    /// Signature that takes a device from its account.
+    PEER_DISOWN = "citadel/1 peer disown";
     /// Extract salt of the key that seals stored secrets.
     STORE = "citadel/1 store";
     /// Key of one sealed record.

@@ -4,6 +4,7 @@ pub mod addr;
 pub mod handshake;
 pub mod identity;
 pub mod labels;
+pub mod private_file;
 pub mod ratchets;
 pub mod secret;
 pub mod suite;

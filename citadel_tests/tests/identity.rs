@@ -6,7 +6,7 @@ use citadel_crypt::addr::{AddrError, NodeAddr, PeerId};
 use citadel_crypt::identity::{HybridSignature, Identity, IdentityError, IdentityPublic};
 use citadel_crypt::secret::Secret;
 use citadel_crypt::suite::{CryptoError, Native};
-use citadel_tests::seeded;
+use citadel_tests::{canary, seeded};
 use proptest::prelude::*;
 use sha3::Digest;
 use std::fs;
@@ -17,6 +17,7 @@ struct Directory(PathBuf);
 
 impl Directory {
     fn new(name: &str) -> Self {
+        canary::watch();
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)

@@ -65,7 +65,8 @@ struct Proven {
     th2: [u8; 32],
     mac_s: [u8; 32],
     peer: IdentityPublic,
-    reply: [u8; 32],
+    /// Flight 2, to know its repeat.
+    reply: Box<[u8]>,
 }
 
 /// A client that has proven itself.
@@ -75,7 +76,7 @@ struct Committed {
     verdict: FlightKey,
     agreed: Agreed,
     peer: IdentityPublic,
-    reply: [u8; 32],
+    reply: Box<[u8]>,
 }
 
 impl ClientHandshake {
@@ -158,8 +159,8 @@ impl ClientHandshake {
     fn is_repeat(&self, flight: &[u8]) -> bool {
         match &self.phase {
             Phase::AwaitReply(offered) => offered.retry.as_ref().is_some_and(|trace| trace.retry == flight),
-            Phase::AwaitTrust(proven) => proven.reply == keys::hello_digest(flight),
-            Phase::AwaitVerdict(committed) => committed.reply == keys::hello_digest(flight),
+            Phase::AwaitTrust(proven) => *proven.reply == *flight,
+            Phase::AwaitVerdict(committed) => *committed.reply == *flight,
             Phase::Established | Phase::Failed(_) => false,
         }
     }
@@ -360,8 +361,7 @@ impl Offered {
         if !kdf::verify_hmac(&keys.mac_key(labels::MAC_SERVER), &[&th2], &proof.mac) {
             return Err(HandshakeError::NotAuthentic(FlightKind::HelloReply));
         }
-        let reply = keys::hello_digest(flight);
-        Ok(Proven { keys, agreed, th2, mac_s: proof.mac, peer: proof.identity, reply })
+        Ok(Proven { keys, agreed, th2, mac_s: proof.mac, peer: proof.identity, reply: flight.into() })
     }
 }
 
@@ -372,7 +372,7 @@ impl Proven {
         let identity = config.common.identity.public().clone();
         let id_c = identity.as_bytes();
         let signature = config.common.identity.sign(labels::SIGN_CLIENT, &[&self.th2, &self.mac_s, id_c])?;
-        let request = config.request.encode(&ResumeBinding::new(&self.th2, &self.mac_s, id_c));
+        let request = config.request.encode(&ResumeBinding::new(&self.th2, &self.mac_s, &identity));
         let th3 = keys::th3(&self.th2, &self.mac_s, id_c, signature.as_bytes(), &request);
         let mac = kdf::hmac(&self.keys.mac_key(labels::MAC_CLIENT), &[&th3]);
         let th0 = keys::th0(&th3, &mac);

@@ -67,6 +67,10 @@ impl RefusalCode {
     pub const TRANSIENT: Self = Self(25);
     /// The server's policy does not allow the request, for example a closed registration.
     pub const POLICY: Self = Self(26);
+    /// Another attempt between the same two devices counts: the other end's own, or a later one.
+    pub const PEER_SIMULTANEOUS: Self = Self(27);
+    /// The peer's device is none of those that are pinned here.
+    pub const PEER_NOT_PINNED: Self = Self(28);
     /// First number of the application's own codes.
     pub const APPLICATION: Self = Self(0x100);
 
@@ -98,6 +102,8 @@ impl RefusalCode {
             Self::RESUME_CLOSING => "session closing",
             Self::TRANSIENT => "an account is needed",
             Self::POLICY => "not allowed by policy",
+            Self::PEER_SIMULTANEOUS => "another attempt counts",
+            Self::PEER_NOT_PINNED => "device not pinned",
             Self(0x100..) => "application code",
             Self(_) => "unknown code",
         }
@@ -202,6 +208,7 @@ impl HandshakeError {
                     | RefusalCode::ABORTED
                     | RefusalCode::INTERNAL
                     | RefusalCode::RATE_LIMITED
+                    | RefusalCode::PEER_SIMULTANEOUS
             ),
             _ => false,
         }

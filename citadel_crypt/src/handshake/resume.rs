@@ -6,6 +6,7 @@
 
 use super::codec::{Malformed, Reader};
 use super::established::Instance;
+use crate::identity::IdentityPublic;
 use crate::labels;
 use crate::ratchets::InitialSecrets;
 use crate::secret::Secret;
@@ -14,18 +15,25 @@ use crate::transcript::Transcript;
 use core::fmt;
 
 /// What ties a proof to the handshake it travels in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ResumeBinding(pub(super) [u8; 32]);
+///
+/// It is hashed when it is asked for: most handshakes resume nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResumeBinding {
+    th2: [u8; 32],
+    mac_s: [u8; 32],
+    client: IdentityPublic,
+}
 
 impl ResumeBinding {
-    /// Of the handshake with this th2, in which the server sent `mac_s` and the client is `id_c`.
-    pub(super) fn new(th2: &[u8; 32], mac_s: &[u8; 32], id_c: &[u8]) -> Self {
-        Self(Transcript::new(labels::RESUME_BINDING).field(th2).field(mac_s).field(id_c).finish())
+    /// Of the handshake with this th2, in which the server sent `mac_s` to `client`.
+    pub(super) fn new(th2: &[u8; 32], mac_s: &[u8; 32], client: &IdentityPublic) -> Self {
+        Self { th2: *th2, mac_s: *mac_s, client: client.clone() }
     }
 
     /// The hash.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+    pub fn hash(&self) -> [u8; 32] {
+        let Self { th2, mac_s, client } = self;
+        Transcript::new(labels::RESUME_BINDING).field(th2).field(mac_s).field(client.as_bytes()).finish()
     }
 }
 
@@ -82,7 +90,7 @@ impl fmt::Debug for ResumptionKey {
 
 fn hash(binding: &ResumeBinding, instance: Instance, path: u64) -> [u8; 32] {
     Transcript::new(labels::RESUME_PROOF)
-        .field(&binding.0)
+        .field(&binding.hash())
         .field(&instance.0)
         .field(&path.to_le_bytes())
         .finish()

@@ -63,7 +63,8 @@ struct Replied {
     th2: [u8; 32],
     mac_s: [u8; 32],
     peer_limits: Limits,
-    hello: [u8; 32],
+    /// Flight 1, to know its repeat.
+    hello: Vec<u8>,
 }
 
 /// A client whose signature and MAC hold.
@@ -74,8 +75,8 @@ struct Proven {
     agreed: Agreed,
     peer: IdentityPublic,
     peer_limits: Limits,
-    binding: ResumeBinding,
-    proof: [u8; 32],
+    /// Flight 3, to know its repeat.
+    proof: Box<[u8]>,
 }
 
 impl ServerHandshake {
@@ -168,8 +169,8 @@ impl ServerHandshake {
         match &self.phase {
             Phase::AwaitHello(None) | Phase::Established | Phase::Failed(_) => false,
             Phase::AwaitHello(Some(digest)) => *digest == keys::hello_digest(flight),
-            Phase::AwaitProof(replied) => replied.hello == keys::hello_digest(flight),
-            Phase::AwaitDecision(proven) => proven.proof == keys::hello_digest(flight),
+            Phase::AwaitProof(replied) => replied.hello == flight,
+            Phase::AwaitDecision(proven) => *proven.proof == *flight,
         }
     }
 
@@ -213,7 +214,7 @@ impl ServerHandshake {
     }
 
     fn on_proof(&mut self, replied: Replied, flight: &[u8]) -> Result<Phase, Failure> {
-        let (proven, request) = replied.verify(&self.config, flight)?;
+        let (proven, request, binding) = replied.verify(&self.config, flight)?;
         let request = match Request::parse(&request) {
             Ok(request) => request,
             Err(RequestError::Malformed) => {
@@ -225,11 +226,7 @@ impl ServerHandshake {
                 return Err(proven.refuse(RefusalCode::REQUEST.into(), error));
             }
         };
-        self.outputs.push_back(Output::Request {
-            peer: proven.peer.clone(),
-            request,
-            binding: proven.binding,
-        });
+        self.outputs.push_back(Output::Request { peer: proven.peer.clone(), request, binding });
         Ok(Phase::AwaitDecision(Box::new(proven)))
     }
 
@@ -333,17 +330,16 @@ fn reply(
     reply.sealed = ServerProof { identity, signature, mac: mac_s }.encode();
     let flight_key = keys.flight(provider, labels::FLIGHT_REPLY).map_err(unavailable)?;
     flight_key.seal(&[], &mut reply.sealed).map_err(unavailable)?;
-    let hello_digest = keys::hello_digest(&bytes);
-    Ok((reply.encode(), Replied { keys, agreed, th2, mac_s, peer_limits: hello.limits, hello: hello_digest }))
+    Ok((reply.encode(), Replied { keys, agreed, th2, mac_s, peer_limits: hello.limits, hello: bytes }))
 }
 
 impl Replied {
-    /// Flight 3: seal, signature and MAC of the client; returns the request's bytes.
+    /// Flight 3: seal, signature and MAC of the client; returns the request's bytes, and what a resumption is bound to.
     fn verify(
         self,
         config: &ServerConfig,
         flight: &[u8],
-    ) -> Result<(Proven, Zeroizing<Vec<u8>>), HandshakeError> {
+    ) -> Result<(Proven, Zeroizing<Vec<u8>>, ResumeBinding), HandshakeError> {
         let provider = &*config.common.provider;
         let unproven = |error| HandshakeError::from_proof(FlightKind::Proof, error);
         let malformed = || HandshakeError::malformed(FlightKind::Proof);
@@ -364,17 +360,17 @@ impl Replied {
         }
         let verdict =
             self.keys.flight(provider, labels::FLIGHT_VERDICT).map_err(|_| HandshakeError::Unavailable)?;
+        let binding = ResumeBinding::new(&self.th2, &self.mac_s, &identity);
         let proven = Proven {
             hs: self.keys.into_hs(),
             th0: keys::th0(&th3, &mac),
             verdict,
             agreed: self.agreed,
-            binding: ResumeBinding::new(&self.th2, &self.mac_s, identity.as_bytes()),
             peer: identity,
             peer_limits: self.peer_limits,
-            proof: keys::hello_digest(flight),
+            proof: flight.into(),
         };
-        Ok((proven, request))
+        Ok((proven, request, binding))
     }
 }
 

@@ -95,6 +95,25 @@ fn a_repeated_flight_changes_nothing(#[values(false, true)] retry: bool) {
     assert!(ends.both_established());
 }
 
+#[rstest]
+#[case::hello(0, FlightKind::Hello)]
+#[case::reply(1, FlightKind::HelloReply)]
+#[case::proof(2, FlightKind::Proof)]
+fn what_is_not_a_repeat_byte_for_byte_ends_the_attempt(#[case] place: usize, #[case] kind: FlightKind) {
+    let pair = Setup::default().pair().server_says(Answer::Silence);
+    let ends = pair.run_over(&mut |number, _, flight| {
+        let mut flights = vec![flight.clone()];
+        if number == place {
+            let mut other = flight;
+            *other.last_mut().unwrap() ^= 1;
+            flights.push(other);
+        }
+        flights
+    });
+    let error = if kind == FlightKind::HelloReply { ends.client_error() } else { ends.server_error() };
+    assert_eq!(error, Some(HandshakeError::Unexpected(kind)));
+}
+
 #[test]
 fn a_flight_of_another_session_is_refused() {
     let recorded = Setup::default().run().flights;

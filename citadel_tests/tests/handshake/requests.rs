@@ -181,7 +181,7 @@ fn a_longest_wait_does_not_overflow() {
 }
 
 #[test]
-fn codes_of_accounts_and_resumptions_are_stable() {
+fn codes_of_accounts_resumptions_and_peers_are_stable() {
     let codes = [
         RefusalCode::CREDENTIALS,
         RefusalCode::USER_TAKEN,
@@ -192,8 +192,10 @@ fn codes_of_accounts_and_resumptions_are_stable() {
         RefusalCode::RESUME_CLOSING,
         RefusalCode::TRANSIENT,
         RefusalCode::POLICY,
+        RefusalCode::PEER_SIMULTANEOUS,
+        RefusalCode::PEER_NOT_PINNED,
     ];
-    assert_eq!(codes.map(|code| code.0), [18, 19, 20, 21, 22, 23, 24, 25, 26]);
+    assert_eq!(codes.map(|code| code.0), [18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28]);
 }
 
 #[rstest]

@@ -105,12 +105,8 @@ fn the_proof_is_what_the_protocol_page_says() {
     let ends = ask(resume(&client, 7));
     let (request, _) = judged(&ends, &client.resumption);
     let (_, binding) = ends.requested.unwrap();
-    let hash = transcript(&[
-        b"citadel/1 resume proof",
-        binding.as_bytes(),
-        &request.instance.0,
-        &7_u64.to_le_bytes(),
-    ]);
+    let hash =
+        transcript(&[b"citadel/1 resume proof", &binding.hash(), &request.instance.0, &7_u64.to_le_bytes()]);
     let key = resumption_key(&client);
     let proof =
         Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap().chain_update(hash).finalize().into_bytes();

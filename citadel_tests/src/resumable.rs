@@ -1,12 +1,13 @@
 //! Two endpoints whose sessions may lose their path: a server that takes whoever comes, and a client with a switch
 //! between them that a test cuts and holds.
 
+use crate::canary;
 use crate::session_world::{client_config, identity, server_config};
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::handshake::{ClientConfig, Limits, ServerConfig};
 use citadel_crypt::identity::Identity;
 use citadel_proto::SessionConfig;
-use citadel_proto::driver::{Dialer, EstablishError, Hub, Identified, Session};
+use citadel_proto::driver::{Dialer, Duplex, EstablishError, Hub, Identified, Session};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use std::io;
@@ -36,6 +37,7 @@ pub struct Ends {
 impl Ends {
     /// Endpoints whose sessions wait `resume` for another path.
     pub fn new(resume: Duration) -> Self {
+        canary::watch();
         let (mode, limits) = (SecrecyMode::BestEffort, Limits::default());
         let (alice, bob) = (identity(), identity());
         Self {
@@ -53,7 +55,7 @@ impl Ends {
     ///
     /// # Errors
     /// [`EstablishError`].
-    pub async fn identify(&self, io: DuplexStream) -> Result<Identified, EstablishError> {
+    pub async fn identify(&self, io: impl Duplex + 'static) -> Result<Identified, EstablishError> {
         let server = Arc::clone(&self.server);
         self.server_hub.identify(io, b"pipe", server, self.session.clone(), false).await
     }

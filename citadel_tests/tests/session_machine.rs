@@ -21,6 +21,8 @@ mod flow;
 mod found;
 #[path = "session_machine/hostile.rs"]
 mod hostile;
+#[path = "session_machine/lanes.rs"]
+mod lanes;
 #[path = "session_machine/model.rs"]
 mod model;
 #[path = "session_machine/rekey.rs"]

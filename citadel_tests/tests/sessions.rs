@@ -12,6 +12,8 @@ mod closed;
 mod doors;
 #[path = "sessions/handles.rs"]
 mod handles;
+#[path = "sessions/lanes.rs"]
+mod lanes;
 #[path = "sessions/pace.rs"]
 mod pace;
 #[path = "sessions/refusals.rs"]

@@ -1,8 +1,10 @@
 //! The shutdown matrix: who closes × where a round stands × what is in flight × what becomes of the path × whether a
 //! deadline passes (SCENARIOS 15–17), on a virtual clock with real keys.
 
-#![expect(clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "shutdown_matrix/lanes.rs"]
+mod lanes;
 #[path = "shutdown_matrix/matrix.rs"]
 mod matrix;
 #[path = "shutdown_matrix/node.rs"]

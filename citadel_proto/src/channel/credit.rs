@@ -68,7 +68,7 @@ impl Credit {
     }
 
     /// The account of a channel.
-    pub(super) const fn of(&mut self, kind: Kind) -> &mut SessionCredit {
+    pub(super) fn of(&mut self, kind: Kind) -> &mut SessionCredit {
         match kind {
             Kind::Application | Kind::Service => &mut self.session,
             Kind::Lane => &mut self.lanes,

@@ -255,6 +255,12 @@ impl Channels {
         Ok(())
     }
 
+    /// Longest message that the peer takes on a channel.
+    pub(crate) fn longest_message(&self, id: ChannelId) -> u64 {
+        let kind = self.map.get(&id).map_or(Kind::Application, |channel| channel.kind);
+        kind.longest(&self.peer_limits)
+    }
+
     /// What the reader of a channel gets now.
     pub(crate) fn take(&mut self, id: ChannelId) -> Taken {
         let Some(channel) = self.map.get_mut(&id) else { return Taken::Finished };

@@ -69,6 +69,13 @@ async fn write_flight<Io: AsyncWrite + Unpin>(io: &mut Io, flight: &[u8]) -> io:
     io.flush().await
 }
 
+async fn send_all<Io: AsyncWrite + Unpin>(io: &mut Io, flights: &[Vec<u8>]) -> io::Result<()> {
+    for flight in flights {
+        write_flight(io, flight).await?;
+    }
+    Ok(())
+}
+
 /// Reads one flight; its length is checked before memory is reserved, and nothing after it is read.
 async fn read_flight<Io: AsyncRead + Unpin>(io: &mut Io, max: usize) -> Result<Vec<u8>, EstablishError> {
     let len = io.read_u32().await?;
@@ -146,22 +153,21 @@ where
             Output::Failed(error) => failure = Some(error),
         }
     }
-    let sending = async {
-        for flight in &unsent {
-            write_flight(io, flight).await?;
-        }
-        io::Result::Ok(())
-    };
     if let Some(error) = failure {
-        let _told = tokio::time::timeout(COURTESY, sending).await;
+        let telling = async {
+            send_all(io, &unsent).await?;
+            // A stream that is dropped unfinished may take its last words with it.
+            io.shutdown().await
+        };
+        let _told = tokio::time::timeout(COURTESY, telling).await;
         return Err(error.into());
     }
     match machine.deadline() {
         // Established: the deadline has done its work, and one flight fits any send buffer.
-        None => tokio::time::timeout(COURTESY, sending)
+        None => tokio::time::timeout(COURTESY, send_all(io, &unsent))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?,
-        Some(at) => tokio::time::timeout_at(clock.instant(at), sending)
+        Some(at) => tokio::time::timeout_at(clock.instant(at), send_all(io, &unsent))
             .await
             .map_err(|_| HandshakeError::DeadlineExceeded)??,
     }

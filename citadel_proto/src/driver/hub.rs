@@ -12,9 +12,10 @@ use super::task::SessionTask;
 use super::transport::{BoxedIo, Duplex, boxed};
 use crate::session::{SessionConfig, SessionMachine};
 use crate::shutdown::{CloseReason, CloseReport};
+use citadel_crypt::Timestamp;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
-    ClientConfig, Established, HandshakeConfig, Instance, Request, ServerConfig, Trust,
+    ClientConfig, Established, HandshakeConfig, Instance, Request, ServerConfig, SessionKind, Trust,
 };
 use citadel_crypt::identity::Identity;
 use citadel_crypt::ratchets::rekey::Side;
@@ -24,6 +25,7 @@ use core::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use std::sync::Arc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -73,6 +75,22 @@ impl Own {
             });
         }
         own
+    }
+}
+
+/// A session that lives, and its end.
+pub struct Ending {
+    /// Which.
+    pub instance: Instance,
+    /// With whom.
+    pub kind: SessionKind,
+    /// Resolves when it has closed.
+    pub closed: BoxFuture<'static, CloseReport>,
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ending({}, {:?})", self.instance, self.kind)
     }
 }
 
@@ -209,10 +227,10 @@ impl Hub {
 
     /// The sessions whose tasks run, each with a future that resolves with its report when it has closed. The futures keep
     /// no session open.
-    pub fn ends(&self) -> Vec<(Instance, BoxFuture<'static, CloseReport>)> {
+    pub fn ends(&self) -> Vec<Ending> {
         let end = |shared: Arc<Shared>| {
-            let instance = shared.about.instance;
-            (instance, async move { shared.closed().await }.boxed())
+            let (instance, kind) = (shared.about.instance, shared.about.kind);
+            Ending { instance, kind, closed: async move { shared.closed().await }.boxed() }
         };
         self.inner.registry.all().into_iter().map(end).collect()
     }
@@ -259,6 +277,16 @@ impl Hub {
     /// Resolves once it takes no further session.
     pub(super) async fn closed(&self) {
         self.inner.closed.cancelled().await;
+    }
+
+    /// What time it is in the machines of this endpoint.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// When that is.
+    pub(crate) fn instant(&self, at: Timestamp) -> Instant {
+        self.inner.clock.instant(at)
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -338,6 +366,7 @@ fn about(established: &Established, own: &mut Own) -> About {
     let client = own.client.take().filter(|_| !own.config.resume.is_zero());
     About {
         instance: established.instance,
+        kind: established.kind,
         side: established.side,
         own: own.identity.peer_id(),
         peer,

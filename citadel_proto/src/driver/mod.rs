@@ -37,7 +37,7 @@ pub use admission::{Admission, AdmissionPermit, HandshakeCaps};
 pub use channel::{Channel, RecvHalf, SendHalf};
 pub use establish::{EstablishError, TrustPolicy};
 pub use exchange::ExchangeError;
-pub use hub::Hub;
+pub use hub::{Ending, Hub};
 pub use identified::Identified;
 pub use io::ChannelIo;
 pub use permit::Permit;

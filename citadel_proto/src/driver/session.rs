@@ -10,7 +10,7 @@ use crate::shutdown::{CloseReason, CloseReport, Stage};
 use bytes::Bytes;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::addr::PeerId;
-use citadel_crypt::handshake::{AppProtocol, Cid, Instance};
+use citadel_crypt::handshake::{AppProtocol, Cid, Instance, SessionKind};
 use citadel_crypt::identity::IdentityPublic;
 use citadel_crypt::ratchets::rekey::{RekeyOutcome, Side, Version};
 use citadel_crypt::ratchets::{ExportError, FINGERPRINT_LEN};
@@ -54,6 +54,11 @@ impl Session {
         self.shared().about.instance
     }
 
+    /// Whether it is with a server or a client, or with a peer.
+    pub fn kind(&self) -> SessionKind {
+        self.shared().about.kind
+    }
+
     /// Which end this is.
     pub fn side(&self) -> Side {
         self.shared().about.side
@@ -62,6 +67,11 @@ impl Session {
     /// The proven other end.
     pub fn peer(&self) -> &IdentityPublic {
         &self.shared().about.peer
+    }
+
+    /// The id that this end has proven.
+    pub fn own_id(&self) -> PeerId {
+        self.shared().about.own
     }
 
     /// The proven other end's id.

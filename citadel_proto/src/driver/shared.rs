@@ -4,13 +4,15 @@ use super::buffers::Buffers;
 use super::clock::Clock;
 use super::status::{Carrier, Change, End, Status};
 use super::transport::BoxedIo;
-use super::writer::{Desk, Errand};
+use super::writer::{Desk, Errand, Hand};
 use crate::channel::ChannelEvent;
 use crate::frames::ChannelId;
 use crate::session::{Input, Output, PathRefused, SessionMachine};
 use crate::shutdown::{CloseReason, CloseReport, Stage};
 use citadel_crypt::addr::PeerId;
-use citadel_crypt::handshake::{AppProtocol, ClientConfig, Grant, Instance, RefusalCode, ResumptionKey};
+use citadel_crypt::handshake::{
+    AppProtocol, ClientConfig, Grant, Instance, RefusalCode, ResumptionKey, SessionKind,
+};
 use citadel_crypt::identity::IdentityPublic;
 use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::{RekeyOutcome, Side, Version};
@@ -30,6 +32,7 @@ const OUTCOMES: usize = 64;
 #[derive(Debug)]
 pub(super) struct About {
     pub(super) instance: Instance,
+    pub(super) kind: SessionKind,
     pub(super) side: Side,
     pub(super) own: PeerId,
     pub(super) peer: IdentityPublic,
@@ -138,6 +141,11 @@ impl Core {
         }
     }
 
+    /// Wakes the task; none if it was woken already.
+    pub(super) fn task_waker(&self) -> Option<Waker> {
+        self.task.clone()
+    }
+
     /// What an operation gives to do, and to whom.
     fn follow(&mut self, clock: Clock, wake: Wake) -> (Option<Waker>, Option<Errand>) {
         match wake {
@@ -152,7 +160,7 @@ impl Core {
                 self.unsent += len;
                 self.desk.miss();
                 match self.begin_errand(clock) {
-                    // Whoever has the writer looks for more, and the task goes on with a path that took not all.
+                    // Whoever has the writer looks for more, and the task sees to a path that took not all, or nothing.
                     None if self.is_running() && !self.desk.is_done() => (None, None),
                     None => (self.task.take(), None),
                     errand => (None, errand),
@@ -296,10 +304,11 @@ impl Shared {
         // Mostly there is none.
         let effects = core.machine.has_output().then(|| core.drain());
         drop(core);
+        let hand = errand.map(|errand| self.hand(errand));
         task.into_iter().for_each(Waker::wake);
         let has_woken = effects.as_ref().is_some_and(|effects| effects.waker.is_some());
         effects.into_iter().for_each(|effects| self.publish(effects));
-        errand.into_iter().for_each(|errand| self.run(errand));
+        hand.into_iter().for_each(Hand::run);
         (result, has_woken)
     }
 

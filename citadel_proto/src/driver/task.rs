@@ -16,6 +16,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
+use tokio::task::unconstrained;
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
@@ -41,8 +42,8 @@ struct Turn {
     /// A resumption brought another path, and the machine took it.
     path: Option<ReadHalf>,
     standing: Standing,
-    /// It was asked what goes next, and all of that is in the buffer.
-    is_all: bool,
+    /// The path takes nothing any more, and something came: there may be more to hear before it is lost.
+    is_broken: bool,
     /// It waits for what was sealed to leave this end.
     awaits_flush: bool,
     timeout: Option<Timestamp>,
@@ -105,7 +106,7 @@ impl SessionTask {
     }
 
     fn lose(&mut self, error: &io::Error) {
-        log::debug!(target: "citadel::session", "session {}: {error}", self.shared.about.instance);
+        self.shared.note(error);
         self.arrived = Arrived::Lost(PathLoss::Io);
     }
 
@@ -139,6 +140,9 @@ impl SessionTask {
             match arrived {
                 // What is left of the path before it is of no use any more.
                 _ if path.is_some() => {}
+                Arrived::Nothing if core.desk.is_broken() => {
+                    machine.handle(now, Input::PathLost(PathLoss::Io));
+                }
                 Arrived::Nothing => {}
                 Arrived::Bytes => take_records(machine, now, read),
                 Arrived::Lost(loss) => machine.handle(now, Input::PathLost(loss)),
@@ -151,8 +155,6 @@ impl SessionTask {
                 _ if machine.path().is_some() => Standing::Attached,
                 _ => Standing::Detached,
             };
-            let awaits_flush = machine.stage() == Stage::Announcing;
-            let mut is_all = false;
             let mut stale = None;
             let path = match path {
                 Some(Halves { read, write }) => {
@@ -162,16 +164,18 @@ impl SessionTask {
                 None => {
                     match standing {
                         Standing::Detached => stale = core.replace_writer(None),
-                        Standing::Attached => is_all = core.send_by_task(now, writer),
+                        Standing::Attached => core.send_by_task(now, writer),
                         Standing::Over => {}
                     }
                     None
                 }
             };
+            let (is_broken, awaits_flush) =
+                (core.desk.is_broken(), core.machine.stage() == Stage::Announcing);
             let timeout = core.machine.poll_timeout().map(|(at, _)| at);
             core.armed = timeout.map(|at| armed.map_or(at, |armed| armed.min(at)));
             core.attend(cx.waker());
-            let turn = Turn { path, standing, is_all, awaits_flush, timeout, has_woken: false };
+            let turn = Turn { path, standing, is_broken, awaits_flush, timeout, has_woken: false };
             ((turn, stale), Wake::Nobody)
         });
         turn.has_woken = has_woken;
@@ -180,21 +184,25 @@ impl SessionTask {
 
     /// Writes what is sealed. True if the machine has to be asked again.
     fn poll_write(&mut self, cx: &mut Context<'_>, turn: &Turn) -> bool {
-        let Some(writer) = &mut self.writer else { return false };
+        let Some(mut writer) = self.writer.take() else { return false };
         match writer.poll_write(cx) {
-            Poll::Pending => false,
+            Poll::Pending => {
+                self.writer = Some(writer);
+                return false;
+            }
             Poll::Ready(Ok(())) => {
-                if turn.is_all && turn.awaits_flush {
+                self.writer = Some(writer);
+                // Nothing is sealed behind the `Close` that this may have been.
+                if turn.awaits_flush {
                     self.give(Input::PathFlushed);
                 }
-                true
             }
             Poll::Ready(Err(error)) => {
-                self.writer = None;
-                self.lose(&error);
-                true
+                self.shared.note(&error);
+                self.shared.give_up(writer);
             }
         }
+        true
     }
 
     /// Whether the timer has fired.
@@ -223,14 +231,16 @@ impl SessionTask {
             }
             None => self.timer = Some((at, Box::pin(tokio::time::sleep_until(instant)))),
         }
-        self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
+        // Out of budget, it would not be set by this poll, and there may be no other.
+        let timer = self.timer.as_mut().map(|(_, sleep)| sleep.as_mut());
+        timer.is_some_and(|sleep| Pin::new(&mut unconstrained(sleep)).poll(cx).is_ready())
     }
 
     /// Best effort: what was sealed was flushed or given up; this only says that nothing follows, and waits for a path that
     /// brings the last of it by itself (QUIC). TCP is ready at once.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (has_none, taken) =
-            self.shared.act(|core, _| ((core.desk.is_gone(), core.desk.take()), Wake::Nobody));
+            self.shared.act(|core, _| ((core.desk.is_over(), core.desk.take()), Wake::Nobody));
         if self.io.is_none() || has_none {
             return Poll::Ready(());
         }
@@ -286,7 +296,7 @@ impl Future for SessionTask {
             }
             let has_more = task.poll_write(cx, &turn);
             let has_fired = task.arm(turn.timeout, cx);
-            must_look = has_path || has_more || has_fired;
+            must_look = has_path || has_more || has_fired || turn.is_broken;
             if !must_look && !has_arrived {
                 return Poll::Pending;
             }

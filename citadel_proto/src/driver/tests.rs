@@ -1,5 +1,8 @@
 //! Who writes to a path and when, seen from the path: a stream that counts its writes and can be stopped.
 
+mod hands;
+mod threads;
+
 use super::*;
 use crate::session::SessionConfig;
 use crate::shutdown::{CloseReason, PathLoss};
@@ -20,16 +23,32 @@ enum Gate {
     Open,
     Shut(Option<Waker>),
     Broken,
+    Panics,
 }
 
-/// What a test sees and decides of a stream's writes.
+/// What a test sees and decides of a stream.
 #[derive(Default)]
 struct Meter {
     gate: Gate,
     writes: usize,
+    /// Bytes of them.
+    written: usize,
+    /// What happens once, in the middle of a write.
+    on_write: Option<Box<dyn FnOnce() + Send>>,
+    /// A write uses up what tokio grants a task for one poll.
+    is_greedy: bool,
+    /// Nothing is read; who wanted to is woken when that ends.
+    deaf: Option<Option<Waker>>,
 }
 
-/// A stream with a meter on its writes.
+impl Meter {
+    /// Nothing is read until [`Joined::hear`].
+    fn deafen(&mut self) {
+        self.deaf = Some(None);
+    }
+}
+
+/// A stream with a meter.
 struct Metered {
     io: DuplexStream,
     meter: Arc<Mutex<Meter>>,
@@ -41,6 +60,10 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(waiting) = &mut self.meter.lock().deaf {
+            *waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
@@ -48,6 +71,8 @@ impl AsyncRead for Metered {
 impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let metered = &mut *self;
+        let act = metered.meter.lock().on_write.take();
+        act.into_iter().for_each(|act| act());
         let mut meter = metered.meter.lock();
         match &mut meter.gate {
             Gate::Open => {}
@@ -56,9 +81,17 @@ impl AsyncWrite for Metered {
                 return Poll::Pending;
             }
             Gate::Broken => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Gate::Panics => panic!("a stream with a bug"),
         }
+        let polled = Pin::new(&mut metered.io).poll_write(cx, bytes);
         meter.writes += 1;
-        Pin::new(&mut metered.io).poll_write(cx, bytes)
+        if let Poll::Ready(Ok(written)) = &polled {
+            meter.written += written;
+        }
+        while meter.is_greedy && tokio::task::coop::has_budget_remaining() {
+            let _progress = tokio::task::coop::poll_proceed(cx).map(|budget| budget.made_progress());
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -70,12 +103,12 @@ impl AsyncWrite for Metered {
     }
 }
 
-/// Two hubs with a session between them; the client's stream has a meter.
+/// Two hubs with a session between them; both ends' streams have a meter, the client's first.
 struct Joined {
     hubs: [Hub; 2],
     client: Session,
     server: Session,
-    meter: Arc<Mutex<Meter>>,
+    meters: [Arc<Mutex<Meter>>; 2],
 }
 
 fn config() -> HandshakeConfig {
@@ -84,21 +117,35 @@ fn config() -> HandshakeConfig {
 
 impl Joined {
     async fn new() -> Self {
+        Self::of(SessionConfig::default()).await
+    }
+
+    /// With a client of its own kind.
+    async fn of(client: SessionConfig) -> Self {
         let (near, far) = duplex(1 << 20);
-        let meter = Arc::<Mutex<Meter>>::default();
-        let near = Metered { io: near, meter: Arc::clone(&meter) };
+        let meters = [Arc::<Mutex<Meter>>::default(), Arc::default()];
+        let near = Metered { io: near, meter: Arc::clone(&meters[0]) };
+        let far = Metered { io: far, meter: Arc::clone(&meters[1]) };
+        Self::over(near, far, [client, SessionConfig::default()], meters).await
+    }
+
+    async fn over(
+        near: impl Duplex + 'static,
+        far: impl Duplex + 'static,
+        [client, server]: [SessionConfig; 2],
+        meters: [Arc<Mutex<Meter>>; 2],
+    ) -> Self {
         let hubs = [Hub::new(), Hub::new()];
         let served = Arc::new(ServerConfig::new(config()).unwrap());
         let trust = Trust::Peer(served.common.identity.peer_id());
-        let connecting =
-            hubs[0].connect(near, ClientConfig::new(config(), trust), SessionConfig::default(), None);
+        let connecting = hubs[0].connect(near, ClientConfig::new(config(), trust), client, None);
         let accepting = async {
-            let identified = hubs[1].identify(far, b"", served, SessionConfig::default(), false).await;
+            let identified = hubs[1].identify(far, b"", served, server, false).await;
             identified.unwrap().accept().await
         };
         let (client, server) = tokio::join!(connecting, accepting);
         let (client, server) = (client.unwrap(), server.unwrap());
-        let joined = Self { hubs, client, server, meter };
+        let joined = Self { hubs, client, server, meters };
         settle().await;
         joined
     }
@@ -108,19 +155,25 @@ impl Joined {
     }
 
     fn writes(&self) -> usize {
-        self.meter.lock().writes
+        self.meters[0].lock().writes
     }
 
     fn lent(&self) -> [usize; 2] {
         [0, 1].map(|end: usize| self.hubs[end].lent())
     }
 
-    /// Sets the gate; whoever waited for it looks again.
+    /// Sets the client's gate; whoever waited for it looks again.
     fn set(&self, gate: Gate) {
-        let before = core::mem::replace(&mut self.meter.lock().gate, gate);
+        let before = core::mem::replace(&mut self.meters[0].lock().gate, gate);
         if let Gate::Shut(Some(waiting)) = before {
             waiting.wake();
         }
+    }
+
+    /// The client reads again.
+    fn hear(&self) {
+        let waiting = self.meters[0].lock().deaf.take();
+        waiting.flatten().into_iter().for_each(Waker::wake);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What carries sessions: anything that connects and listens for ordered streams of bytes.
 
+use super::io::ChannelIo;
 use async_trait::async_trait;
 use core::any::Any;
 use std::io;
@@ -14,14 +15,18 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
 }
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {
-    /// A lock between the directions, but for TCP, which needs none.
+    /// A lock between the directions, but for TCP and channels, which need none.
     fn into_halves(self: Box<Self>) -> Halves {
         let any: Box<dyn Any> = self;
-        match any.downcast::<TcpStream>() {
+        let any = match any.downcast::<TcpStream>() {
             Ok(stream) => {
                 let (read, write) = stream.into_split();
-                Halves { read: Box::new(read), write: Box::new(write) }
+                return Halves { read: Box::new(read), write: Box::new(write) };
             }
+            Err(any) => any,
+        };
+        match any.downcast::<ChannelIo>() {
+            Ok(channel) => channel.into_directions(),
             Err(any) => {
                 let io = any.downcast::<T>().expect("it was a `T` before it was any");
                 let (read, write) = tokio::io::split(*io);

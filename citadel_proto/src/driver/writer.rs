@@ -4,9 +4,9 @@
 //! is seen by whoever has it.
 //!
 //! ```text
-//! resting ── something to send ──▶ away ── all of it written ──▶ resting
-//!    ▲  ╲── path replaced ──▶ gone ◀── path replaced ── ╱ ╲
-//!    ╰────── the path takes no more (the task goes on) ─────╯
+//! resting ── something to send ──▶ away ── all of it written, or the path takes no more (the task goes on) ──▶ resting
+//!                                   ╰── the path breaks ──▶ broken: the task reads what is there, then the path is lost
+//! each ── path replaced ──▶ resting, path lost ──▶ gone
 //! ```
 
 use super::buffers::BUFFER_LEN;
@@ -14,8 +14,6 @@ use super::clock::Clock;
 use super::shared::{Core, Shared, Wake};
 use super::transport::WriteHalf;
 use crate::record;
-use crate::session::Input;
-use crate::shutdown::PathLoss;
 use bytes::{Buf, BytesMut};
 use citadel_crypt::Timestamp;
 use core::pin::Pin;
@@ -78,7 +76,9 @@ enum Place {
     Away {
         is_missed: bool,
     },
-    /// There is no path, or none that takes anything.
+    /// The path takes nothing any more, and the machine has not been told: what the peer said before is heard first.
+    Broken,
+    /// There is no path.
     #[default]
     Gone,
 }
@@ -99,7 +99,7 @@ impl Desk {
         let new = io.map(|io| Writer { io, path, buffer: BytesMut::new(), is_dirty: false });
         match core::mem::replace(&mut self.place, new.map_or(Place::Gone, Place::Resting)) {
             Place::Resting(writer) => Some(writer),
-            Place::Away { .. } | Place::Gone => None,
+            Place::Away { .. } | Place::Broken | Place::Gone => None,
         }
     }
 
@@ -114,7 +114,7 @@ impl Desk {
     const fn take_missed(&mut self) -> bool {
         match &mut self.place {
             Place::Away { is_missed } => core::mem::replace(is_missed, false),
-            Place::Resting(_) | Place::Gone => false,
+            Place::Resting(_) | Place::Broken | Place::Gone => false,
         }
     }
 
@@ -139,17 +139,22 @@ impl Desk {
         matches!(&self.place, Place::Resting(writer) if writer.is_done())
     }
 
-    pub(super) const fn is_gone(&self) -> bool {
-        matches!(self.place, Place::Gone)
+    /// Whether nothing can be written any more.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.place, Place::Broken | Place::Gone)
+    }
+
+    pub(super) const fn is_broken(&self) -> bool {
+        matches!(self.place, Place::Broken)
     }
 
     /// Whether `writer` belongs to the path in use.
-    pub(super) const fn is_current(&self, writer: &Writer) -> bool {
+    const fn is_current(&self, writer: &Writer) -> bool {
         writer.path == self.path
     }
 
     /// Puts `writer` down. Returns it if its path was replaced.
-    pub(super) fn put_back(&mut self, writer: Writer) -> Option<Writer> {
+    fn put_back(&mut self, writer: Writer) -> Option<Writer> {
         if !self.is_current(&writer) {
             return Some(writer);
         }
@@ -163,6 +168,8 @@ pub(super) struct Errand {
     writer: Writer,
     /// When it began.
     now: Timestamp,
+    /// The task's. A stream that keeps one waker for both its directions would else forget who reads.
+    waker: Waker,
 }
 
 impl Core {
@@ -174,7 +181,7 @@ impl Core {
     }
 
     /// Whether there was something to send: it is sealed for `writer`, which has nothing else.
-    pub(super) fn seal_for(&mut self, now: Timestamp, writer: &mut Writer) -> bool {
+    fn seal_for(&mut self, now: Timestamp, writer: &mut Writer) -> bool {
         if writer.buffer.capacity() == 0 {
             writer.buffer = self.buffers.take();
         }
@@ -182,24 +189,21 @@ impl Core {
         let any = self.machine.poll_transmit(now, &mut writer.buffer, WRITE_FILL);
         if !any {
             self.buffers.take_back(&mut writer.buffer);
+        } else if writer.buffer.len() >= WRITE_FILL {
+            // There may be more than the buffer takes.
+            self.desk.miss();
         }
         any
     }
 
     /// Takes the writer for the task, unless it has it or somebody else does, and seals what goes next; puts it back if that is
-    /// nothing. Whether all that was to be sent is sealed.
-    pub(super) fn send_by_task(&mut self, now: Timestamp, place: &mut Option<Writer>) -> bool {
-        let Some(mut writer) = place.take().or_else(|| self.desk.take()) else {
-            self.desk.miss();
-            return false;
-        };
-        let mut is_all = false;
+    /// nothing.
+    pub(super) fn send_by_task(&mut self, now: Timestamp, place: &mut Option<Writer>) {
+        let Some(mut writer) = place.take().or_else(|| self.desk.take()) else { return self.desk.miss() };
         if writer.buffer.is_empty() {
             self.seal_for(now, &mut writer);
-            is_all = writer.buffer.len() < WRITE_FILL;
         }
         *place = if writer.is_done() { self.desk.put_back(writer) } else { Some(writer) };
-        is_all
     }
 
     /// Begins to send from a handle's hand, if that is right: the task would only be late, and a batch is not in the making.
@@ -209,63 +213,93 @@ impl Core {
         let now = clock.now();
         if self.seal_for(now, &mut writer) {
             self.is_lone = false;
-            return Some(Errand { writer, now });
+            // Without a waker the task is about to look anyway.
+            let waker = self.task_waker().unwrap_or_else(|| Waker::noop().clone());
+            return Some(Errand { writer, now, waker });
         }
         // It is of the path in use, from which it was taken.
         let _none = self.desk.put_back(writer);
         None
     }
 
-    /// After all was written: seals what came meanwhile, or puts the writer back.
-    fn go_on(&mut self, now: Timestamp, mut writer: Writer) -> (Next, Wake) {
-        let is_running = self.is_running();
+    /// After all was written: seals what came meanwhile, or puts the writer back. Returns one of a path that was replaced.
+    fn go_on(&mut self, now: Timestamp, place: &mut Option<Writer>) -> (Option<Writer>, Wake) {
+        let Some(mut writer) = place.take() else { return (None, Wake::Nobody) };
         let is_missed = self.desk.is_current(&writer) && self.desk.take_missed();
-        if is_missed && is_running && self.seal_for(now, &mut writer) {
-            return (Next::More(writer), Wake::Nobody);
+        if is_missed && self.is_running() && self.seal_for(now, &mut writer) {
+            *place = Some(writer);
+            return (None, Wake::Nobody);
         }
-        self.buffers.take_back(&mut writer.buffer);
-        let wake = if self.is_late() || !is_running { Wake::Task } else { Wake::Nobody };
-        (Next::Over(self.desk.put_back(writer)), wake)
+        // Asked after the sealing, which may have been the session's end.
+        let wake = if self.is_late() || !self.is_running() { Wake::Task } else { Wake::Nobody };
+        (self.put_back(writer), wake)
+    }
+
+    /// Puts `writer` down. Returns it, without its buffer, if its path was replaced: to be dropped without the lock.
+    fn put_back(&mut self, mut writer: Writer) -> Option<Writer> {
+        if writer.buffer.is_empty() || !self.desk.is_current(&writer) {
+            self.buffers.take_back(&mut writer.buffer);
+        }
+        self.desk.put_back(writer)
     }
 }
 
-/// What follows a write.
-enum Next {
-    More(Writer),
-    /// Nothing; a writer of a path that was replaced is to be dropped.
-    Over(Option<Writer>),
+/// An errand under way. Dropped before it is over, by a panic of the stream or of a waker, it gives the path up: what was sealed
+/// is lost with it, and nobody would ever find the writer.
+pub(super) struct Hand<'a> {
+    shared: &'a Shared,
+    writer: Option<Writer>,
+    now: Timestamp,
+    waker: Waker,
+}
+
+impl Hand<'_> {
+    /// Writes as long as the path takes it and there is more, within reason; the task does the rest.
+    pub(super) fn run(mut self) {
+        let Self { shared, writer: place, now, waker } = &mut self;
+        let mut cx = Context::from_waker(waker);
+        for _ in 0..TURNS {
+            let Some(writer) = place else { return };
+            match writer.poll_write(&mut cx) {
+                Poll::Pending => break,
+                Poll::Ready(Err(error)) => return shared.note(&error),
+                Poll::Ready(Ok(())) => {}
+            }
+            drop(shared.act(|core, _| core.go_on(*now, place)));
+        }
+        if let Some(writer) = place.take() {
+            drop(shared.act(|core, _| (core.put_back(writer), Wake::Task)));
+        }
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            self.shared.give_up(writer);
+        }
+    }
 }
 
 impl Shared {
-    /// Writes as long as the path takes it and there is more, within reason; the task does the rest.
-    pub(super) fn run(&self, errand: Errand) {
-        let Errand { mut writer, now } = errand;
-        // Where the path takes no more, the task is called, and waits for it.
-        let mut cx = Context::from_waker(Waker::noop());
-        for _ in 0..TURNS {
-            match writer.poll_write(&mut cx) {
-                Poll::Pending => break,
-                Poll::Ready(Err(error)) => return self.lose_writer(writer, &error),
-                Poll::Ready(Ok(())) => {}
-            }
-            match self.act(|core, _| core.go_on(now, writer)) {
-                Next::More(more) => writer = more,
-                Next::Over(stale) => return drop(stale),
-            }
-        }
-        drop(self.act(|core, _| (core.desk.put_back(writer), Wake::Task)));
+    pub(super) fn hand(&self, errand: Errand) -> Hand<'_> {
+        let Errand { writer, now, waker } = errand;
+        Hand { shared: self, writer: Some(writer), now, waker }
     }
 
-    fn lose_writer(&self, mut writer: Writer, error: &io::Error) {
-        log::debug!(target: "citadel::session", "session {}: {error}", self.about.instance);
-        let gone = self.act(|core, clock| {
+    /// The path of `writer` takes nothing any more. The task tells the machine, when it has read what is there.
+    pub(super) fn give_up(&self, mut writer: Writer) {
+        self.act(|core, _| {
             core.buffers.take_back(&mut writer.buffer);
-            if !core.desk.is_current(&writer) {
-                return (None, Wake::Nobody);
+            if core.desk.is_current(&writer) {
+                core.desk.place = Place::Broken;
             }
-            core.machine.handle(clock.now(), Input::PathLost(PathLoss::Io));
-            (core.replace_writer(None), Wake::Task)
+            ((), Wake::Task)
         });
-        drop((writer, gone));
+    }
+
+    /// Says what a stream said.
+    pub(super) fn note(&self, error: &io::Error) {
+        log::debug!(target: "citadel::session", "session {}: {error}", self.about.instance);
     }
 }

@@ -241,6 +241,12 @@ impl SessionMachine {
         self.channels.try_send(id, message)
     }
 
+    /// Longest message that the peer takes on a channel, bytes. On a relay lane it is half the window, so that what was accepted
+    /// arrives whether or not its reader reads.
+    pub fn longest_message(&self, id: ChannelId) -> u64 {
+        self.channels.longest_message(id)
+    }
+
     /// What the reader of a channel gets now, and when the peer is to learn of it. The time is asked for where it matters:
     /// most looks of readers change nothing that has one.
     pub fn take(&mut self, now: impl FnOnce() -> Timestamp, id: ChannelId) -> (Taken, Tell) {

@@ -4,6 +4,7 @@ use super::SessionMachine;
 use crate::channel::Reservation;
 use crate::errors::SendError;
 use crate::frames::ChannelId;
+use crate::shutdown::Stage;
 use bytes::Bytes;
 
 impl SessionMachine {
@@ -23,14 +24,16 @@ impl SessionMachine {
     /// [`SendError::TooLong`] for a message that is longer than the room.
     pub fn send_reserved(&mut self, room: Reservation, message: Bytes) -> Result<(), SendError> {
         if let Err(error) = self.refuse_message_if_closing(room.channel()) {
-            self.channels.unreserve(room);
+            self.unreserve(room);
             return Err(error);
         }
         self.channels.send_reserved(room, message)
     }
 
-    /// Gives room back.
+    /// Gives room back. After the end there is nobody left to have it.
     pub fn unreserve(&mut self, room: Reservation) {
-        self.channels.unreserve(room);
+        if self.plan.stage() < Stage::Releasing {
+            self.channels.unreserve(room);
+        }
     }
 }

@@ -27,12 +27,19 @@ impl SessionMachine {
     pub fn poll_transmit(&mut self, now: Timestamp, out: &mut BytesMut, fill: usize) -> bool {
         self.now = self.now.max(now);
         let before = out.len();
-        while out.len() < fill && self.write_record(out) == Wrote::WithMore {}
-        let any = out.len() > before;
-        if any {
+        loop {
+            let start = out.len();
+            while out.len() < fill && self.write_record(out) == Wrote::WithMore {}
+            if out.len() == start {
+                break;
+            }
             self.settle();
+            // The records may have made a round due, which begins with a message.
+            if !self.keys.as_ref().is_some_and(Keys::owes) {
+                break;
+            }
         }
-        any
+        out.len() > before
     }
 
     fn write_record(&mut self, out: &mut BytesMut) -> Wrote {

@@ -1,5 +1,6 @@
 //! Pairs of established sessions, by the handshake machines alone.
 
+use crate::canary;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{
@@ -24,6 +25,7 @@ pub fn identity() -> Arc<Identity> {
 }
 
 fn common(identity: &Arc<Identity>, mode: SecrecyMode, limits: Limits) -> HandshakeConfig {
+    canary::watch();
     let config = HandshakeConfig::new(Arc::new(Native), Arc::clone(identity), SessionKind::C2S);
     HandshakeConfig { mode, limits, ..config }
 }

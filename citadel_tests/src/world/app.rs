@@ -8,6 +8,7 @@ use super::{Dice, Log, Side};
 use bytes::Bytes;
 use citadel_crypt::Timestamp;
 use citadel_proto::session::{SessionMachine, Tell};
+use citadel_proto::shutdown::Stage;
 use citadel_proto::{ChannelEvent, ChannelId, OpenError, SendError, Taken, TrySendError};
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
@@ -94,7 +95,7 @@ impl App {
         match event {
             ChannelEvent::Readable(id) => self.read(cx, id),
             ChannelEvent::Writable(id) => self.send_waiting(cx, id),
-            ChannelEvent::Incoming => self.accept(cx),
+            ChannelEvent::Incoming | ChannelEvent::IncomingService => self.accept(cx),
             ChannelEvent::Slot => {
                 for _ in 0..core::mem::take(&mut self.opening) {
                     self.open(cx);
@@ -105,7 +106,7 @@ impl App {
     }
 
     fn accept(&mut self, cx: &mut Context<'_>) {
-        while let Some(id) = cx.machine.accept_channel() {
+        while let Some(id) = cx.machine.accept_channel().or_else(|| cx.machine.accept_service_channel()) {
             let pace = match cx.dice.below(10) {
                 0 => Pace::Stalled,
                 1..=3 => Pace::Millis(cx.dice.between(1, 60)),
@@ -135,8 +136,35 @@ impl App {
         }
     }
 
+    pub(super) fn open_lane(&mut self, cx: &mut Context<'_>) {
+        match cx.machine.open_service_channel("relay") {
+            Ok(id) => {
+                say!(cx, "opens lane {id}");
+                cx.book.names.insert(id, Bytes::from_static(b"\0citadel/relay"));
+                self.channels.insert(id, Halves::new(Pace::Eager));
+                *cx.is_woken = true;
+                self.read(cx, id);
+            }
+            Err(OpenError::Closed(_)) => {}
+            Err(error) => unreachable!("{error}"),
+        }
+    }
+
+    /// The session closes: what relays on lanes ends soon, or never.
+    pub(super) fn on_closing(&mut self, cx: &mut Context<'_>) {
+        let ids: Vec<ChannelId> = self.channels.keys().copied().filter(|id| cx.book.is_lane(*id)).collect();
+        for id in ids {
+            match cx.dice.below(10) {
+                0..=5 => self.finish(cx, id),
+                6..=7 => self.drop_sender(cx, id),
+                _ => {}
+            }
+        }
+    }
+
     /// Sends, or waits for its turn.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, id: ChannelId, len: usize) {
+        let len = len.min(cx.book.longest(id));
         let Some(halves) = self.channels.get_mut(&id) else { return };
         if halves.has_sender && halves.waiting.len() < MAX_WAITING {
             halves.waiting.push_back(len);
@@ -152,6 +180,8 @@ impl App {
             let body = cx.book.next_body(id, cx.side, len);
             match cx.machine.try_send(id, body) {
                 Ok(()) => {
+                    let stage = cx.machine.stage();
+                    assert!(stage == Stage::Running || stage <= Stage::Flushing && cx.book.is_lane(id));
                     say!(cx, "sends {len} bytes on channel {id}");
                     cx.book.accept(id, cx.side, len);
                     *cx.is_woken = true;
@@ -170,7 +200,8 @@ impl App {
 
     /// An error is true, and every `send` that waits gets it.
     fn on_send_error(&mut self, cx: &mut Context<'_>, id: ChannelId, error: &SendError) {
-        let (is_closing, side) = (cx.machine.stage() > citadel_proto::shutdown::Stage::Running, cx.side);
+        let open = if cx.book.is_lane(id) { Stage::Flushing } else { Stage::Running };
+        let (is_closing, side) = (cx.machine.stage() > open, cx.side);
         let lane = cx.book.lane(id, side);
         match error {
             SendError::Closed(_) => assert!(is_closing),
@@ -234,7 +265,8 @@ impl App {
         match cx.machine.finish(id) {
             Ok(()) => {
                 say!(cx, "finishes channel {id}");
-                let is_open = cx.machine.stage() == citadel_proto::shutdown::Stage::Running;
+                let open = if cx.book.is_lane(id) { Stage::Flushing } else { Stage::Running };
+                let is_open = cx.machine.stage() <= open;
                 let lane = cx.book.lane(id, cx.side);
                 // A half that the close has ended already is finished by the close.
                 lane.is_finished |= is_open && lane.reset.is_none();

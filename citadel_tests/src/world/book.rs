@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 
 /// Longest message of a world.
 pub(super) const MAX_LEN: usize = 200 * 1024;
+/// Most units that wait for the reader of a relay lane.
+const LANE_WINDOW: u64 = 256 << 10;
 /// What bodies are cut from.
 const PAD_LEN: usize = 1 << 20;
 
@@ -84,6 +86,29 @@ impl Book {
             fingerprints: BTreeMap::new(),
             is_disturbed: false,
         }
+    }
+
+    /// Whether a channel is a relay lane.
+    pub(super) fn is_lane(&self, id: ChannelId) -> bool {
+        self.names.get(&id).is_some_and(|name| name == "\0citadel/relay")
+    }
+
+    /// Most units that wait for a channel's reader.
+    pub(super) fn window(&self, id: ChannelId) -> u64 {
+        let of_channels = self.limits.channel_credit;
+        if self.is_lane(id) { of_channels.min(LANE_WINDOW) } else { of_channels }
+    }
+
+    /// Most units of a message that is accepted only when it will arrive whether or not its reader reads.
+    pub(super) fn comfortable(&self, id: ChannelId) -> u64 {
+        let window = self.window(id);
+        if self.is_lane(id) { window / 2 } else { window.min(self.limits.session_credit) / 2 }
+    }
+
+    /// Longest message that a channel takes, in a world.
+    pub(super) fn longest(&self, id: ChannelId) -> usize {
+        let of_lanes = usize::try_from(self.comfortable(id) - UNITS).unwrap_or(MAX_LEN);
+        if self.is_lane(id) { of_lanes.min(MAX_LEN) } else { MAX_LEN }
     }
 
     pub(super) fn lane(&mut self, id: ChannelId, sender: Side) -> &mut Lane {

@@ -1,7 +1,8 @@
 //! What each frame of an end may say, by sums over what the applications did and what arrived. It knows the rules of
 //! credit (R-SES-3, -4, -5) and nothing of how the machine follows them.
 //!
-//! Credit is what the reader took and one window, neither more nor less; but a message that a reader waits for may be
+//! Relay lanes have windows of their own and nothing of the session's credit. Credit is what the reader took and one window,
+//! neither more nor less; but a message that a reader waits for may be
 //! paid for as it comes: on the session's account, and a long one (over half a window) on the channel's too.
 
 use super::Side;
@@ -94,10 +95,11 @@ impl Book {
     /// A message is accepted on credit that is there, and while the buffer has room.
     pub(super) fn check_accepted(&mut self, id: ChannelId, side: Side, units: u64) {
         let start = self.lane(id, side).accepted_units();
+        let (window, comfortable) = (self.window(id), self.comfortable(id));
         let sending = self.ledgers[side.index()].sending.entry(id).or_default();
-        let limit = sending.limit.max(self.limits.channel_credit);
+        let limit = sending.limit.max(window);
         // A longer one is accepted on any credit, and goes as more comes.
-        let is_comfortable = units <= self.limits.channel_credit.min(self.limits.session_credit) / 2;
+        let is_comfortable = units <= comfortable;
         let needed = if is_comfortable { start + units } else { start + 1 };
         assert!(needed <= limit, "channel {id}: {units} units accepted at {start}, credit {limit}");
         assert!(
@@ -135,9 +137,8 @@ impl Book {
                 );
             }
             Frame::Credit { channel, limit } => {
-                let given = self.given(*channel, side);
-                let right =
-                    given.least + self.limits.channel_credit..=given.channel + self.limits.channel_credit;
+                let (given, window) = (self.given(*channel, side), self.window(*channel));
+                let right = given.least + window..=given.channel + window;
                 assert!(
                     right.contains(limit),
                     "{side:?}: credit {limit} on channel {channel}, not {right:?}"
@@ -162,16 +163,17 @@ impl Book {
         let Data { channel, offset, part, payload } = data;
         let (offset, end) = (*offset, offset + part.units(payload.len() as u64));
         let accepted = self.lane(*channel, side).accepted_units();
+        let (window, is_lane) = (self.window(*channel), self.is_lane(*channel));
         let ledger = &mut self.ledgers[side.index()];
         let sending = ledger.sending.entry(*channel).or_default();
-        let limit = sending.limit.max(self.limits.channel_credit);
+        let limit = sending.limit.max(window);
         assert!(end <= limit, "{side:?}: sent up to {end} on channel {channel}, credit {limit}");
         assert!(end <= accepted, "channel {channel}: sent up to {end}, accepted {accepted}");
         assert!(offset <= sending.reached, "channel {channel}: a gap before {offset}");
         assert!(offset >= sending.on_path, "channel {channel}: {offset} twice on one path");
         assert!(end > sending.acked, "channel {channel}: {offset} again, and the peer has it");
         sending.on_path = end;
-        ledger.sent += end.saturating_sub(sending.reached);
+        ledger.sent += if is_lane { 0 } else { end.saturating_sub(sending.reached) };
         sending.reached = sending.reached.max(end);
         let limit = ledger.session_limit.max(self.limits.session_credit);
         assert!(ledger.sent <= limit, "{side:?}: {} units sent, session's credit {limit}", ledger.sent);
@@ -208,7 +210,7 @@ impl Book {
     /// What waits for a reader is a window, and what was paid ahead.
     fn check_held(&mut self, id: ChannelId, side: Side) {
         let next = self.ledgers[side.index()].receiving.entry(id).or_default().next;
-        let most = self.given(id, side).channel + self.limits.channel_credit;
+        let most = self.given(id, side).channel + self.window(id);
         assert!(next <= most, "{side:?}: {next} units on channel {id}, of {most}");
     }
 
@@ -221,18 +223,20 @@ impl Book {
         // A peer that closes refuses channels that come then.
         let has_reader = is_own || self.shared.contains(&id);
         let Receiving { next, skipped, .. } = *self.ledger(receiver).receiving.entry(id).or_default();
+        let window = self.window(id);
         let lane = self.lane(id, receiver.other());
         if !has_reader || lane.stop.is_some() || lane.seen.is_some() {
             return Given { least: next, channel: next, session: next };
         }
         let least = lane.read + skipped;
         let ahead = lane.awaited_units().min(next - least);
-        let is_long = lane.awaited_units() > self.limits.channel_credit / 2;
+        let is_long = lane.awaited_units() > window / 2;
         Given { least, channel: least + if is_long { ahead } else { 0 }, session: least + ahead }
     }
 
     fn session_given(&mut self, receiver: Side) -> core::ops::RangeInclusive<u64> {
-        let lanes: Vec<ChannelId> = self.ledger(receiver).receiving.keys().copied().collect();
+        let ids = self.ledgers[receiver.index()].receiving.keys();
+        let lanes: Vec<ChannelId> = ids.copied().filter(|id| !self.is_lane(*id)).collect();
         let window = self.limits.session_credit;
         lanes.into_iter().fold(window..=window, |sum, id| {
             let Given { least, session, .. } = self.given(id, receiver);
@@ -248,11 +252,9 @@ impl Book {
             let least = self.given(id, receiver).least;
             let is_over = self.ledger(receiver).receiving.entry(id).or_default().is_over;
             let told = self.ledger(receiver.other()).sending.entry(id).or_default().limit;
-            let has = told.max(self.limits.channel_credit) + worth(self.limits.channel_credit);
-            assert!(
-                is_over || has > least + self.limits.channel_credit,
-                "{receiver:?}: channel {id} lost credit"
-            );
+            let window = self.window(id);
+            let has = told.max(window) + worth(window);
+            assert!(is_over || has > least + window, "{receiver:?}: channel {id} lost credit");
         }
         let (said, heard) =
             (self.ledgers[receiver.index()].slots.0, self.ledgers[receiver.other().index()].slots.1);
@@ -270,8 +272,8 @@ impl Book {
     /// What was accepted on credit that is there has arrived, whether or not its reader reads: all messages of a lane before
     /// the first that goes only as more credit comes.
     pub(super) fn check_arrived(&mut self, receiver: Side) {
-        let comfortable = self.limits.channel_credit.min(self.limits.session_credit) / 2;
         for ((id, sender), lane) in &self.lanes {
+            let comfortable = self.comfortable(*id);
             let got = self.ledgers[receiver.index()].receiving.get(id);
             let next = got.map_or(0, |got| got.next);
             let mut end = lane.read;

@@ -138,6 +138,7 @@ impl World {
 fn operate_channel(app: &mut App, cx: &mut Context<'_>, op: &Op) {
     let index = match op {
         Op::Open => return app.open(cx),
+        Op::OpenLane => return app.open_lane(cx),
         Op::Send(channel, _)
         | Op::Recv(channel)
         | Op::Read(channel, _)
@@ -160,6 +161,6 @@ fn operate_channel(app: &mut App, cx: &mut Context<'_>, op: &Op) {
         Op::DropSender(_) => app.drop_sender(cx, id),
         Op::DropReader(_, code) => app.drop_reader(cx, id, *code),
         Op::DropFuture(_) => app.drop_futures(cx, id),
-        Op::Open | Op::Rekey | Op::Close(_) | Op::DropSession => {}
+        Op::Open | Op::OpenLane | Op::Rekey | Op::Close(_) | Op::DropSession => {}
     }
 }

@@ -48,6 +48,7 @@ impl Setup {
             resume: Duration::from_secs(10),
             send_buffer: 64 << 10,
             rekey: RekeyPolicy::Explicit,
+            services: true,
             ..SessionConfig::default()
         };
         Self {

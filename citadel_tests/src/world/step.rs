@@ -41,6 +41,8 @@ pub enum Step {
 pub enum Op {
     /// Opens a channel, or waits for a slot.
     Open,
+    /// Opens a relay lane.
+    OpenLane,
     /// Sends that many bytes on a channel, or waits for room.
     Send(usize, usize),
     /// Reads a channel once.

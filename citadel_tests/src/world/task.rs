@@ -1,6 +1,7 @@
 //! The task of one end, as the driver has it: drains outputs, writes, arms one timer.
 
 use super::Side;
+use super::app::{App, Context};
 use super::forge::Before;
 use super::path::{PathEnd, Role};
 use super::world::{Event, World};
@@ -17,6 +18,7 @@ const WRITE_FILL: usize = 64 * 1024;
 /// What an output asks of others than the application.
 enum Effect {
     Event(ChannelEvent),
+    Closing,
     Detached,
     Closed,
 }
@@ -76,6 +78,7 @@ impl World {
                     assert!(!end.is_early(&reason, now), "gave a lost path up early: {reason}");
                     text = Some(format!("closing: {reason}"));
                     end.closing = Some(reason);
+                    effects.push(Effect::Closing);
                 }
                 Output::Closed(report) => {
                     text = Some(format!("closed: {}", Report(&report)));
@@ -97,16 +100,8 @@ impl World {
 
     fn effect(&mut self, session: usize, side: Side, effect: Effect) -> bool {
         match effect {
-            Effect::Event(event) => {
-                let (is_woken, reads) =
-                    self.sessions[session].with_app(self.now, side, &self.log, &mut self.whim, |app, cx| {
-                        app.on_event(cx, event)
-                    });
-                for (at, id) in reads {
-                    self.schedule(at, Event::Read(session, side, id));
-                }
-                return is_woken;
-            }
+            Effect::Event(event) => return self.tell(session, side, |app, cx| app.on_event(cx, event)),
+            Effect::Closing => return self.tell(session, side, App::on_closing),
             Effect::Detached => {
                 self.leave_path(session, side);
                 if side == Side::Client {
@@ -119,6 +114,16 @@ impl World {
             }
         }
         false
+    }
+
+    /// The application acts on news. Whether that gives the task something to do.
+    fn tell(&mut self, session: usize, side: Side, act: impl FnOnce(&mut App, &mut Context<'_>)) -> bool {
+        let owner = &mut self.sessions[session];
+        let (is_woken, reads) = owner.with_app(self.now, side, &self.log, &mut self.whim, act);
+        for (at, id) in reads {
+            self.schedule(at, Event::Read(session, side, id));
+        }
+        is_woken
     }
 
     /// The path that the end used is dropped, if it still has it.

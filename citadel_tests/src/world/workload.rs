@@ -27,6 +27,7 @@ impl Setup {
             idle_after: dice.percent(5).then_some(Duration::from_secs(8)),
             ack_delay: Duration::from_millis(dice.pick(&[0, 5, 25])),
             rekey,
+            services: has_lanes(seed),
             ..SessionConfig::default()
         };
         Self {
@@ -43,8 +44,31 @@ impl Setup {
     }
 }
 
+/// Whether sessions of a seed have relay lanes: half of them.
+fn has_lanes(seed: u64) -> bool {
+    Dice::new(seed, 12).percent(50)
+}
+
 /// The script of a seed.
 pub fn script(setup: &Setup) -> Vec<Step> {
+    let mut steps = plain_script(setup);
+    if has_lanes(setup.seed) {
+        let mut dice = Dice::new(setup.seed, 13);
+        for step in &mut steps {
+            let opens = match step {
+                Step::At(_, _, Op::Open) => dice.percent(40),
+                Step::At(_, _, Op::Send(..)) => dice.percent(3),
+                _ => false,
+            };
+            if let (true, Step::At(_, _, op)) = (opens, step) {
+                *op = Op::OpenLane;
+            }
+        }
+    }
+    steps
+}
+
+fn plain_script(setup: &Setup) -> Vec<Step> {
     let mut dice = Dice::new(setup.seed, 11);
     let lines = setup.clients * setup.lines;
     let mut steps: Vec<Step> = (0..lines).map(Step::Dial).collect();

@@ -4,6 +4,7 @@ use super::crypto::{WorldProvider, identity};
 use super::end::{End, Session};
 use super::path::Path;
 use super::{Dice, Log, Setup, Side};
+use crate::canary;
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{HandshakeConfig, Instance, ServerConfig, SessionKind};
 use citadel_crypt::identity::Identity;
@@ -91,6 +92,7 @@ const MAX_AT_ONCE: u64 = 200_000;
 impl World {
     /// Nodes that know each other, and no session.
     pub fn new(setup: Setup, log: Log) -> Self {
+        canary::watch();
         let provider = WorldProvider::new(setup.seed, setup.is_real);
         let own = identity(0);
         let common = Self::handshake(&setup, &provider, &own);

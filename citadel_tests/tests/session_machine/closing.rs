@@ -258,6 +258,23 @@ fn closing_twice_keeps_the_first_reason_and_aborting_cuts_it_short() {
     world.finish();
 }
 
+#[rstest]
+fn fix_0033_room_given_back_after_the_end_is_no_output(#[values(false, true)] unused: bool) {
+    let mut world = World::simple(15);
+    let room = world.a.machine.reserve(ZERO, 100).unwrap().expect("there is room");
+    world.close(Side::A, CloseReason::GoingAway);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.a.machine.stage(), Stage::Closed);
+    if unused {
+        world.a.machine.unreserve(room);
+    } else {
+        let sent = world.a.machine.send_reserved(room, Bytes::new());
+        assert_eq!(sent, Err(SendError::Closed(CloseReason::GoingAway)));
+    }
+    // It panics if there is an output.
+    world.finish();
+}
+
 #[test]
 fn channels_that_nobody_took_before_the_close_are_still_readable_after_it() {
     let mut world = World::simple(13);

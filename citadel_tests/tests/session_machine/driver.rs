@@ -7,6 +7,7 @@ use citadel_proto::driver::{
     Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Session, Tcp, Transport,
 };
 use citadel_proto::{CloseReason, CloseReport, OpenError, RecvError, RekeyPolicy, SendError, SessionConfig};
+use citadel_tests::canary::marked;
 use citadel_tests::session_world::{client_config, identity, server_config};
 use futures::{SinkExt, StreamExt};
 use std::time::Duration;
@@ -66,7 +67,7 @@ async fn messages_are_echoed_while_both_ends_rekey_and_the_close_is_clean() {
     let talk = async {
         let mut channel = client.open_channel().await.unwrap();
         for i in 0..200_u32 {
-            let message = Bytes::from(i.to_le_bytes().repeat(1 + i as usize * 40));
+            let message = Bytes::from(marked(i.to_le_bytes().repeat(1 + i as usize * 40)));
             channel.send(message.clone()).await.unwrap();
             let (rekey, back) = tokio::join!(client.rekey(), channel.recv());
             assert_eq!(back.unwrap().unwrap(), message);

@@ -42,12 +42,12 @@ fn end(mut world: World) {
 fn an_open_and_what_followed_it() {
     let mut world = world(1);
     let id = world.a.machine.open_channel(Bytes::from_static(b"name")).unwrap();
-    world.send(Side::A, id, "message");
+    world.send(Side::A, id, "a message");
     world.a.machine.finish(id).unwrap();
     lose_what_is_said(&mut world);
     assert_eq!(world.b.machine.accept_channel(), Some(id));
     assert_eq!(world.b.machine.channel_name(id), "name");
-    assert_eq!(world.message(Side::B, id), "message");
+    assert_eq!(world.message(Side::B, id), "a message");
     assert_eq!(world.take(Side::B, id), Taken::Finished);
     world.cut();
     world.attach();

@@ -1,10 +1,12 @@
 //! Messages go as fast as their path takes them, not at the pace of a timer.
 
 use citadel_sdk::prelude::*;
+use citadel_tests::canary;
 use std::time::Duration;
 
 /// A session over a stream that takes a few bytes at a time.
 async fn narrow() -> (Session, Session) {
+    canary::watch();
     let (near, far) = tokio::io::duplex(4096);
     let (client, server) = (Endpoint::client(Identity::generate()), Endpoint::client(Identity::generate()));
     let (opened, accepted) = tokio::join!(client.connect_io(near, server.peer_id()), server.accept_io(far));

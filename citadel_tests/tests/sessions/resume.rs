@@ -2,10 +2,15 @@
 
 use citadel_crypt::handshake::{HandshakeError, RefusalCode};
 use citadel_crypt::ratchets::PathId;
-use citadel_proto::driver::{EstablishError, Session, SessionEvent};
+use citadel_proto::driver::memory::{Faults, Network};
+use citadel_proto::driver::{Arrived, Dialer, EstablishError, Session, SessionEvent, Transport};
 use citadel_proto::{CloseReason, PathLoss};
+use citadel_tests::canary::marked;
 use citadel_tests::resumable::{Ends, half_open};
+use futures::FutureExt;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const RESUME: Duration = Duration::from_secs(60);
 const MESSAGES: u32 = 10_000;
@@ -16,14 +21,14 @@ async fn exchange(session: &Session) {
     let (mut send, mut recv) = session.channel().unwrap().split();
     let write = async {
         for number in 0..MESSAGES {
-            send.send(number.to_le_bytes().to_vec()).await.unwrap();
+            send.send(marked(number.to_le_bytes())).await.unwrap();
         }
         send.finish().await.unwrap();
         send.acknowledged().await.unwrap();
     };
     let read = async {
         for number in 0..MESSAGES {
-            assert_eq!(recv.recv().await.unwrap().unwrap(), &number.to_le_bytes()[..]);
+            assert_eq!(recv.recv().await.unwrap().unwrap(), marked(number.to_le_bytes()));
         }
         assert_eq!(recv.recv().await.unwrap(), None);
     };
@@ -258,4 +263,82 @@ async fn a_hub_that_closes_does_not_wait_for_a_path_longer_than_the_stages_do() 
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].unconfirmed.len(), 1, "{}", reports[0]);
     assert!(!reports[0].clean);
+}
+
+/// From one end to the other.
+const WAY: Duration = Duration::from_millis(50);
+/// There and back.
+const TRIP: Duration = Duration::from_millis(100);
+
+/// Dials over `network`, where opening a connection takes a round trip as with TCP; who dials then speaks first.
+fn dialer(network: &Network) -> Dialer {
+    let network = network.clone();
+    Arc::new(move || {
+        let network = network.clone();
+        async move {
+            tokio::time::sleep(TRIP).await;
+            network.connect("192.0.2.1", 1).await
+        }
+        .boxed()
+    })
+}
+
+async fn until_attached(session: &Session) -> PathId {
+    let mut events = session.events();
+    loop {
+        match events.next().await {
+            Some(SessionEvent::Attached { path }) => return path,
+            Some(_) => {}
+            None => panic!("the session is over"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_back_three_round_trips_after_the_cut() {
+    let network = Network::with(1, Faults { delay: WAY..=WAY, cut_after: None });
+    let mut listener = network.listen("192.0.2.1:1").await.unwrap();
+    let ends = Ends::new(RESUME);
+    let (client, session) = (ends.client.clone(), ends.session.clone());
+    let connect = ends.client_hub.connect_with(dialer(&network), client, session, None);
+    let accept = async {
+        let Arrived { io, .. } = listener.accept().await.unwrap();
+        ends.identify(io).await.unwrap().accept().await.unwrap()
+    };
+    let (client, server) = tokio::join!(connect, accept);
+    let client = client.unwrap();
+    let (mut there, mut back) = (client.channel().unwrap(), server.channel().unwrap());
+    // Both are under way when the path is cut, and lost with it.
+    there.send("there").await.unwrap();
+    back.send("back").await.unwrap();
+    let cut = Instant::now();
+    assert_eq!(network.cut(), 1);
+    let accept = async {
+        let Arrived { io, .. } = listener.accept().await.unwrap();
+        ends.identify(io).await.unwrap().resume().await.unwrap();
+        cut.elapsed()
+    };
+    let attached = async {
+        assert_eq!(until_attached(&client).await, PathId(1));
+        cut.elapsed()
+    };
+    let read = async {
+        assert_eq!(back.recv().await.unwrap().unwrap(), "there");
+        cut.elapsed()
+    };
+    let answered = async {
+        assert_eq!(there.recv().await.unwrap().unwrap(), "back");
+        cut.elapsed()
+    };
+    let (granted, attached, read, answered) = tokio::join!(accept, attached, read, answered);
+    // The connection: one. `Hello` and its reply: two. The proof reaches the server.
+    assert_eq!(granted, 2 * TRIP + WAY);
+    // The verdict reaches the client, and the server's first record, which says what arrived.
+    assert_eq!(attached, 3 * TRIP);
+    // What the server has not acknowledged is on its way.
+    assert_eq!(read, 3 * TRIP + WAY);
+    // The client's first record tells the server likewise.
+    assert_eq!(answered, 4 * TRIP);
+    drop((there, back));
+    close(&ends, client, server).await;
 }

@@ -5,6 +5,7 @@ use citadel_proto::driver::{
     Acceptor, Admission, Dialer, HandshakeCaps, Session, SessionEvent, Tcp, Transport,
 };
 use citadel_proto::{CloseReason, PathLoss};
+use citadel_tests::canary::marked;
 use citadel_tests::resumable::Ends;
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -110,20 +111,24 @@ async fn session(ends: &Ends) -> (Session, Session, Proxy) {
     (client.unwrap(), server.unwrap(), proxy)
 }
 
+/// A message that says which it is, of one length or another.
+fn message(number: u32) -> Vec<u8> {
+    marked(number.to_le_bytes().repeat(1 + number as usize % 64))
+}
+
 /// Sends all messages and reads all of the other end; tells how many were read.
 async fn exchange(session: &Session, progress: &watch::Sender<u32>) {
     let (mut send, mut recv) = session.channel().unwrap().split();
     let write = async {
         for number in 0..MESSAGES {
-            send.send(number.to_le_bytes().repeat(1 + number as usize % 64)).await.unwrap();
+            send.send(message(number)).await.unwrap();
         }
         send.finish().await.unwrap();
         send.acknowledged().await.unwrap();
     };
     let read = async {
         for number in 0..MESSAGES {
-            let expected = number.to_le_bytes().repeat(1 + number as usize % 64);
-            assert_eq!(recv.recv().await.unwrap().unwrap(), expected);
+            assert_eq!(recv.recv().await.unwrap().unwrap(), message(number));
             progress.send_replace(number + 1);
         }
         assert_eq!(recv.recv().await.unwrap(), None);

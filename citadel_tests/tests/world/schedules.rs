@@ -12,6 +12,7 @@ fn op() -> impl Strategy<Value = Op> {
     let len = prop_oneof![0..100_usize, 0..20_000_usize, Just(150_000_usize)];
     prop_oneof![
         2 => Just(Op::Open),
+        1 => Just(Op::OpenLane),
         12 => (channel(), len).prop_map(|(channel, len)| Op::Send(channel, len)),
         6 => channel().prop_map(Op::Recv),
         2 => (channel(), prop_oneof![Just(Pace::Stalled), Just(Pace::Eager), (1..50_u64).prop_map(Pace::Millis)])

@@ -8,11 +8,14 @@ use super::Joined;
 use crate::kernel::KernelResult;
 use crate::report::{NodeReport, StorageEnd};
 use citadel_crypt::Timestamp;
+use citadel_crypt::handshake::SessionKind;
+use citadel_crypt::ratchets::PathId;
 use citadel_proto::CloseReason;
 use citadel_proto::backend::BackendError;
-use citadel_proto::driver::Acceptor;
+use citadel_proto::driver::{Acceptor, Ending as Live};
 use citadel_proto::shutdown::{
-    ClientNodePlan, Member, NodeInput, NodeOutput, NodeShutdownConfig, NodeSummary, ServerNodePlan,
+    ClientNodePlan, Member, NodeInput, NodeOutput, NodeShutdownConfig, NodeSummary, Route, Routes,
+    ServerNodePlan,
 };
 use core::time::Duration;
 use futures::future::BoxFuture;
@@ -34,7 +37,7 @@ pub(super) struct Ended {
 pub(super) enum Callbacks {
     /// All of them, and `on_stop` after them in this way.
     Ended(Joined),
-    /// So many tasks block their threads; `on_stop` did not run.
+    /// So many tasks block their threads: `on_stop`, or others, and then it did not run.
     Left(usize),
 }
 
@@ -86,10 +89,12 @@ impl Plan {
         }
     }
 
-    const fn member(&self) -> Member {
-        match self {
-            Self::Client(_) => Member::Server,
-            Self::Server(_) => Member::Client,
+    /// Whom a session of that kind is with. What carries a peer's is its own matter: all of them end before the server's.
+    const fn member(&self, kind: SessionKind) -> Member {
+        match (self, kind) {
+            (_, SessionKind::P2P) => Member::Peer(Routes::of(Route::Relayed(PathId::FIRST))),
+            (Self::Client(_), SessionKind::C2S) => Member::Server,
+            (Self::Server(_), SessionKind::C2S) => Member::Client,
         }
     }
 
@@ -142,9 +147,9 @@ impl Ending<'_> {
     async fn run(&mut self) -> NodeSummary {
         // Before the sessions are counted: whatever is in the hub from now on is in the list.
         self.inner.hub.refuse();
-        for (instance, end) in self.inner.hub.ends() {
-            self.acts.push(end.map(|report| Fact::Input(NodeInput::Ended(report))).boxed());
-            self.handle(NodeInput::Opened(instance, self.plan.member()));
+        for Live { instance, kind, closed } in self.inner.hub.ends() {
+            self.acts.push(closed.map(|report| Fact::Input(NodeInput::Ended(report))).boxed());
+            self.handle(NodeInput::Opened(instance, self.plan.member(kind)));
         }
         self.handle(NodeInput::Close(CloseReason::GoingAway));
         loop {
@@ -219,14 +224,17 @@ impl Ending<'_> {
             if !inner.tasks.is_empty() {
                 return Fact::Called(Callbacks::Left(inner.tasks.len()), true);
             }
-            Fact::Called(Callbacks::Ended(inner.stopped_callback(on_stop).await), is_late)
+            let (callbacks, is_cut) = inner.stopped_callback(on_stop).await;
+            Fact::Called(callbacks, is_late || is_cut)
         };
         self.acts.push(called.boxed());
     }
 
+    /// Closes the sockets, and waits for the tasks of the sessions: a path may still bring the last bytes of one (QUIC).
     fn stop_endpoint(&mut self) {
         drop(self.acceptor.take());
-        self.handle(NodeInput::EndpointStopped);
+        let stopped = self.inner.hub.close(CloseReason::GoingAway);
+        self.acts.push(stopped.map(|_reports| Fact::Input(NodeInput::EndpointStopped)).boxed());
     }
 }
 
@@ -243,18 +251,19 @@ impl Inner {
         true
     }
 
-    /// The last callback, after all others have ended, with a deadline of its own.
+    /// The last callback, after all others have ended, with a deadline of its own. Says whether it was cut short.
     async fn stopped_callback(
         &self,
         callback: impl Future<Output = KernelResult> + Send + 'static,
-    ) -> Joined {
+    ) -> (Callbacks, bool) {
         let mut task = self.callback(callback);
-        match timeout(self.deadline, &mut task).await {
-            Ok(joined) => joined,
-            Err(_) => {
-                task.abort();
-                task.await
-            }
+        if let Ok(joined) = timeout(self.deadline, &mut task).await {
+            return (Callbacks::Ended(joined), false);
+        }
+        task.abort();
+        match timeout(LAST_CALL, task).await {
+            Ok(joined) => (Callbacks::Ended(joined), true),
+            Err(_) => (Callbacks::Left(self.tasks.len()), true),
         }
     }
 }

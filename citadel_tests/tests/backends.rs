@@ -14,6 +14,8 @@ mod killed;
 mod migration;
 #[path = "backends/model.rs"]
 mod model;
+#[path = "backends/pairs.rs"]
+mod pairs;
 #[path = "backends/sealing.rs"]
 mod sealing;
 #[path = "backends/setup.rs"]

@@ -64,11 +64,27 @@ pub enum Action {
     DeleteAccount,
     /// Read the list of accounts.
     ListAccounts,
+    /// Ask whether somebody exists, by user name, cid or peer id.
+    FindPeer,
+    /// Ask somebody to be a peer.
+    AskPeer,
+    /// Accept or decline what somebody asked.
+    AnswerPeer,
+    /// Hear nothing of somebody any more, or again.
+    BlockPeer,
+    /// Take back what was agreed or asked.
+    RemovePeer,
+    /// Read what one has agreed with others.
+    ReadPeers,
+    /// Say that a device is one of one's own, or is no more.
+    Vouch,
+    /// Open a lane to somebody's device.
+    Relay,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 24] = [
         Self::Register,
         Self::BeginTransient,
         Self::Login,
@@ -85,6 +101,14 @@ impl Action {
         Self::SetBlocked,
         Self::DeleteAccount,
         Self::ListAccounts,
+        Self::FindPeer,
+        Self::AskPeer,
+        Self::AnswerPeer,
+        Self::BlockPeer,
+        Self::RemovePeer,
+        Self::ReadPeers,
+        Self::Vouch,
+        Self::Relay,
     ];
 }
 
@@ -98,7 +122,14 @@ pub enum Resource {
     Account {
         /// Which.
         cid: Cid,
-        /// Whether it and the actor's account have both agreed to be peers.
+        /// Whether it and the actor have both agreed to be peers.
+        is_peer: bool,
+    },
+    /// A session without an account, with what it has agreed.
+    Transient {
+        /// Its proven identity.
+        peer: PeerId,
+        /// Whether it and the actor have both agreed to be peers.
         is_peer: bool,
     },
 }
@@ -113,7 +144,8 @@ pub struct Denied;
 /// # Errors
 /// [`Denied`].
 pub fn authorize(actor: &Actor, action: Action, resource: &Resource) -> Result<(), Denied> {
-    if allows(role(actor), action, relation(actor, resource)) { Ok(()) } else { Err(Denied) }
+    let is_allowed = relation(actor, resource).is_some_and(|relation| allows(role(actor), action, relation));
+    if is_allowed { Ok(()) } else { Err(Denied) }
 }
 
 #[derive(Clone, Copy)]
@@ -142,19 +174,31 @@ const fn role(actor: &Actor) -> Role {
     }
 }
 
-fn relation(actor: &Actor, resource: &Resource) -> Relation {
+fn relation(actor: &Actor, resource: &Resource) -> Option<Relation> {
+    use Actor::{Admin, Anonymous, Device, Transient};
     match (actor, resource) {
-        (_, Resource::Server) => Relation::Server,
-        (Actor::Device { cid: own, .. }, Resource::Account { cid, .. }) if own == cid => Relation::Own,
-        // Only accounts have peers, whatever a fact claims.
-        (Actor::Device { .. }, Resource::Account { is_peer: true, .. }) => Relation::Peer,
-        (_, Resource::Account { .. }) => Relation::Stranger,
+        (_, Resource::Server) => Some(Relation::Server),
+        (Device { cid: own, .. }, Resource::Account { cid, .. }) if own == cid => Some(Relation::Own),
+        (Transient { peer: own }, Resource::Transient { peer, .. }) if own == peer => Some(Relation::Own),
+        // Only who has a session has peers, whatever a fact claims.
+        (
+            Device { .. } | Transient { .. },
+            Resource::Account { is_peer: true, .. } | Resource::Transient { is_peer: true, .. },
+        ) => Some(Relation::Peer),
+        (Device { .. } | Transient { .. }, Resource::Account { .. } | Resource::Transient { .. })
+        | (Anonymous | Admin, Resource::Account { .. }) => Some(Relation::Stranger),
+        // It is no way in, and the operator has nothing of it to read or to shut out.
+        (Anonymous | Admin, Resource::Transient { .. }) => None,
     }
 }
 
-/// The table. No wildcard: an actor, action or relation that is added later does not compile until each line about it is
-/// written.
+/// The table, in two halves. No wildcard: an actor, action or relation that is added later does not compile until each line
+/// about it is written.
 const fn allows(role: Role, action: Action, relation: Relation) -> bool {
+    allows_of_accounts(role, action, relation) || allows_of_peers(role, action, relation)
+}
+
+const fn allows_of_accounts(role: Role, action: Action, relation: Relation) -> bool {
     use Action as A;
     use Relation::{Own, Peer, Server, Stranger};
     use Role::{Admin, Anonymous, Device, Transient};
@@ -205,5 +249,77 @@ const fn allows(role: Role, action: Action, relation: Relation) -> bool {
         (A::ListAccounts, Admin, Server) => true,
         (A::ListAccounts, Admin, Own | Peer | Stranger) => false,
         (A::ListAccounts, Anonymous | Device | Transient, Server | Own | Peer | Stranger) => false,
+        // In the other half.
+        (
+            A::FindPeer
+            | A::AskPeer
+            | A::AnswerPeer
+            | A::BlockPeer
+            | A::RemovePeer
+            | A::ReadPeers
+            | A::Vouch
+            | A::Relay,
+            Anonymous | Device | Transient | Admin,
+            Server | Own | Peer | Stranger,
+        ) => false,
+    }
+}
+
+const fn allows_of_peers(role: Role, action: Action, relation: Relation) -> bool {
+    use Action as A;
+    use Relation::{Own, Peer, Server, Stranger};
+    use Role::{Admin, Anonymous, Device, Transient};
+    match (action, role, relation) {
+        (A::FindPeer, Device | Transient, Server) => true,
+        (A::FindPeer, Device | Transient, Own | Peer | Stranger) => false,
+        // Whether the act fits what the two have agreed is the table of consent's to say.
+        (A::AskPeer | A::AnswerPeer | A::BlockPeer | A::RemovePeer, Device | Transient, Peer | Stranger) => {
+            true
+        }
+        (A::AskPeer | A::AnswerPeer | A::BlockPeer | A::RemovePeer, Device | Transient, Server | Own) => {
+            false
+        }
+        // Nothing goes to one who has not agreed (R-P2P-2).
+        (A::Relay, Device | Transient, Peer) => true,
+        (A::Relay, Device | Transient, Server | Own | Stranger) => false,
+        (A::ReadPeers, Device | Transient, Own) => true,
+        (A::ReadPeers, Device | Transient, Server | Peer | Stranger) => false,
+        // A session without an account is its one device.
+        (A::Vouch, Device, Own) => true,
+        (A::Vouch, Device, Server | Peer | Stranger) => false,
+        (A::Vouch, Transient, Server | Own | Peer | Stranger) => false,
+        (
+            A::FindPeer
+            | A::AskPeer
+            | A::AnswerPeer
+            | A::BlockPeer
+            | A::RemovePeer
+            | A::ReadPeers
+            | A::Vouch
+            | A::Relay,
+            Anonymous | Admin,
+            Server | Own | Peer | Stranger,
+        ) => false,
+        // In the other half.
+        (
+            A::Register
+            | A::BeginTransient
+            | A::Login
+            | A::AddDevice
+            | A::ReadProfile
+            | A::ListDevices
+            | A::RevokeDevice
+            | A::ChangePassword
+            | A::SetDisplayName
+            | A::Deregister
+            | A::ReadValues
+            | A::WriteValues
+            | A::ResetPassword
+            | A::SetBlocked
+            | A::DeleteAccount
+            | A::ListAccounts,
+            Anonymous | Device | Transient | Admin,
+            Server | Own | Peer | Stranger,
+        ) => false,
     }
 }

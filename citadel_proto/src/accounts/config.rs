@@ -45,6 +45,8 @@ pub struct RateLimits {
     /// Old passwords tried from a session of a device (to change it). 5 at once, then one a minute. A limit of its own, so
     /// that strangers who use up the limit of a user cannot keep the user from changing the password.
     pub confirmations_per_device: Option<Rate>,
+    /// Requests of a party to be somebody's peer. 20, then one each 30 s.
+    pub peer_requests_per_party: Option<Rate>,
     /// Most entries of each of these tables, about 100 bytes each. 65,536.
     pub max_keys: usize,
 }
@@ -58,6 +60,7 @@ impl Default for RateLimits {
             failed_logins_per_address: rate(60, 1),
             passwords_per_user: rate(10, 60),
             confirmations_per_device: rate(5, 60),
+            peer_requests_per_party: rate(20, 30),
             max_keys: 1 << 16,
         }
     }
@@ -72,6 +75,7 @@ impl RateLimits {
             failed_logins_per_address: None,
             passwords_per_user: None,
             confirmations_per_device: None,
+            peer_requests_per_party: None,
             max_keys: 0,
         }
     }

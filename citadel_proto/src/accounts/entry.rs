@@ -4,7 +4,7 @@
 //! Register    looking ─ none ─▶ hashing ─▶ numbering ─▶ creating ─▶ yes
 //!                ▲ └─ taken ─▶ reclaiming ─ own device ─▶ proving ─ right ─▶ yes; else UserTaken
 //!                └────────────── name taken meanwhile ──────┘
-//! Login       looking ─▶ recognising ─ live device, not blocked ─▶ yes; else Credentials
+//! Login       recognising ─ live device, not blocked ─▶ yes; else Credentials
 //! AddDevice   looking ─▶ verifying ─▶ recognising ─ unknown ─▶ adding ─▶ [renewing ─▶ storing] ─▶ yes
 //! ```
 //!
@@ -88,10 +88,8 @@ enum Phase {
         hash: PasswordHash,
         cid: Cid,
     },
-    /// Login: waits for the account.
-    LoggingIn,
-    /// Waits for the device; `None` when there is no such account.
-    Recognising(Option<Account>),
+    /// Login: waits for the account and the device in it.
+    Recognising,
     /// AddDevice: waits for the account.
     Joining(Join),
     /// Waits for the check of the password. Without an account nothing makes it a yes.
@@ -145,7 +143,10 @@ pub(super) fn begin<'a>(attempt: Attempt<'a>, request: &Request) -> Step<'a> {
             };
             look(attempt, form)
         }
-        Request::Login { user } => ask(attempt, Phase::LoggingIn, Need::AccountOf(user.clone())),
+        Request::Login { user } => {
+            let need = Need::Member(user.clone(), attempt.peer);
+            ask(attempt, Phase::Recognising, need)
+        }
         Request::AddDevice { user, password, device } => {
             if let Err(wait) = attempt.limits.try_password(attempt.now, attempt.source) {
                 return Next::Done(Err(Refused::after(RefusalCode::RATE_LIMITED, wait)));
@@ -218,15 +219,8 @@ impl<'a> Machine for Entry<'a> {
             (Phase::Creating { form, hash, .. }, Fact::Failed(failure)) => {
                 attempt.on_not_created(form, hash, failure)
             }
-            (Phase::LoggingIn, Fact::Account(account)) => {
-                let cid = account.as_ref().map_or(NOBODY, |account| account.cid);
-                let need = Need::Device(cid, attempt.peer);
-                ask(attempt, Phase::Recognising(account), need)
-            }
-            (Phase::Recognising(account), Fact::Device(device)) => match account {
-                Some(account) if !account.blocked && device.as_ref().is_some_and(|it| it.is_live()) => {
-                    Next::Done(Ok(attempt.of(account.cid)))
-                }
+            (Phase::Recognising, Fact::Member(member)) => match member {
+                Some(member) if member.is_live() => Next::Done(Ok(attempt.of(member.account.cid))),
                 _ => attempt.on_login_failed(),
             },
             (Phase::Joining(join), Fact::Account(account)) => attempt.on_joining(join, account),

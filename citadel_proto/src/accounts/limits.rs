@@ -98,6 +98,7 @@ enum Purpose {
     Address = 0,
     User = 1,
     Device = 2,
+    Party = 3,
 }
 
 /// All limits of a server.
@@ -108,6 +109,7 @@ pub(crate) struct Limits {
     failures: Option<Limit>,
     per_user: Option<Limit>,
     per_device: Option<Limit>,
+    per_party: Option<Limit>,
 }
 
 impl Limits {
@@ -122,6 +124,7 @@ impl Limits {
             failures: limit(rates.failed_logins_per_address),
             per_user: limit(rates.passwords_per_user),
             per_device: limit(rates.confirmations_per_device),
+            per_party: limit(rates.peer_requests_per_party),
         })
     }
 
@@ -151,6 +154,11 @@ impl Limits {
         self.take(self.per_device.as_ref(), now, Purpose::Device, &device)
     }
 
+    /// A request of `party` to be somebody's peer: may it be made?
+    pub(super) fn ask_peer(&self, now: Timestamp, party: &[u8]) -> Result<(), Duration> {
+        self.take(self.per_party.as_ref(), now, Purpose::Party, party)
+    }
+
     fn take(
         &self,
         limit: Option<&Limit>,
@@ -167,8 +175,9 @@ impl Limits {
 
     /// Entries in memory, of all limits.
     pub(super) fn keys(&self) -> usize {
-        let limits = [&self.registrations, &self.attempts, &self.failures, &self.per_user, &self.per_device];
-        limits.into_iter().flatten().map(|limit| limit.cells.len()).sum()
+        let by_address = [&self.registrations, &self.attempts, &self.failures];
+        let by_name = [&self.per_user, &self.per_device, &self.per_party];
+        by_address.into_iter().chain(by_name).flatten().map(|limit| limit.cells.len()).sum()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::password::Verified;
 use crate::backend::{
-    Account, AccountChange, Device, Expect, PasswordHash, Revision, Updated, ValuePage, ValueVersion,
+    Account, AccountChange, Device, Expect, Member, PasswordHash, Revision, Updated, ValuePage, ValueVersion,
     Versioned,
 };
 use citadel_crypt::addr::PeerId;
@@ -17,6 +17,8 @@ pub(super) enum Need {
     AccountOf(UserName),
     Account(Cid),
     Device(Cid, PeerId),
+    /// The account of a name and a device in it, of one moment.
+    Member(UserName, PeerId),
     Devices(Cid),
     /// One run of the hasher, against a decoy if there is nothing to check against.
     Verify {
@@ -83,6 +85,7 @@ pub(super) type SpaceOf = crate::backend::Space;
 pub(super) enum Fact {
     Account(Option<Account>),
     Device(Option<Device>),
+    Member(Option<Member>),
     Devices(Vec<Device>),
     Verified(Verified),
     Hashed(PasswordHash),

@@ -10,11 +10,13 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct UnixTime(pub u64);
 
-/// Counts the changes of an account.
+/// Counts the changes of an account, or of a pair of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Revision(pub u64);
 
 impl Revision {
+    /// Of what is not there.
+    pub const NONE: Self = Self(0);
     /// Of an account that was never changed.
     pub const FIRST: Self = Self(1);
 }
@@ -151,5 +153,21 @@ impl Device {
     /// Whether it may log in.
     pub const fn is_live(&self) -> bool {
         self.revoked.is_none()
+    }
+}
+
+/// An account with one of its devices: who asks to log in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The account.
+    pub account: Account,
+    /// The device, revoked or not; none if the account does not have it.
+    pub device: Option<Device>,
+}
+
+impl Member {
+    /// Whether it may have a session: the device is live and the account not blocked.
+    pub fn is_live(&self) -> bool {
+        !self.account.blocked && self.device.as_ref().is_some_and(Device::is_live)
     }
 }

@@ -79,6 +79,15 @@ impl<E: Engine> Backend for E {
         self.read(move |store| store.device(cid, peer)).await
     }
 
+    async fn member(&self, cid: Cid, peer: PeerId) -> Result<Option<Member>, BackendError> {
+        self.read(move |store| store.member(cid, peer)).await
+    }
+
+    async fn member_by_user(&self, user: &UserName, peer: PeerId) -> Result<Option<Member>, BackendError> {
+        let user = user.clone();
+        self.read(move |store| store.member_by_user(&user, peer)).await
+    }
+
     async fn devices(&self, cid: Cid) -> Result<Vec<Device>, BackendError> {
         self.read(move |store| store.devices(cid)).await
     }
@@ -144,6 +153,53 @@ impl<E: Engine> Backend for E {
     ) -> Result<ValuePage, BackendError> {
         let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
         self.read(move |store| store.list_values(space, &prefix, after.as_deref(), limit)).await
+    }
+
+    async fn pair(&self, a: Cid, b: Cid) -> Result<Option<StoredPair>, BackendError> {
+        self.read(move |store| store.pair(a, b)).await
+    }
+
+    async fn pairs(
+        &self,
+        of: Cid,
+        after: Option<Cid>,
+        limit: usize,
+    ) -> Result<Vec<(Cid, StoredPair)>, BackendError> {
+        self.read(move |store| store.pairs(of, after, limit)).await
+    }
+
+    async fn put_pair(
+        &self,
+        a: Cid,
+        b: Cid,
+        pair: &Pair,
+        expected: Option<Revision>,
+        most: usize,
+    ) -> Result<Option<Revision>, BackendError> {
+        if [&pair.lower, &pair.upper].iter().any(|half| half.statement.len() > Half::MAX_STATEMENT) {
+            return Err(Limit::Statement.into());
+        }
+        let pair = pair.clone();
+        self.write(move |store| store.put_pair([a, b], &pair, expected, most)).await
+    }
+
+    async fn put_vouch(
+        &self,
+        cid: Cid,
+        subject: PeerId,
+        signer: PeerId,
+        statement: &[u8],
+        most: usize,
+    ) -> Result<(), BackendError> {
+        if statement.len() > Half::MAX_STATEMENT {
+            return Err(Limit::Statement.into());
+        }
+        let statement = statement.to_vec();
+        self.write(move |store| store.put_vouch(cid, [subject, signer], &statement, most)).await
+    }
+
+    async fn vouches(&self, cid: Cid) -> Result<Vec<Vec<u8>>, BackendError> {
+        self.read(move |store| store.vouches(cid)).await
     }
 
     async fn put_ticket(

@@ -85,12 +85,15 @@ pub enum Conflict {
     /// The account has the device, or had it before it was revoked.
     #[error("the account knows the device already")]
     DeviceKnown,
-    /// The account was changed since it was read.
-    #[error("the account was changed meanwhile: its revision is {0:?}")]
+    /// The account, or the pair, was changed since it was read.
+    #[error("it was changed meanwhile: its revision is {0:?}")]
     Revision(Revision),
     /// The value is not the expected one.
     #[error("the value was changed meanwhile: its version is {0:?}")]
     Version(Option<ValueVersion>),
+    /// The two accounts of a pair are one.
+    #[error("an account has no pair with itself")]
+    Oneself,
 }
 
 impl Conflict {
@@ -102,6 +105,7 @@ impl Conflict {
             Self::DeviceKnown => 3,
             Self::Revision(_) => 4,
             Self::Version(_) => 5,
+            Self::Oneself => 6,
         }
     }
 }
@@ -131,6 +135,15 @@ pub enum Limit {
     /// A ticket's secret is too long.
     #[error("the ticket's secret is too long")]
     Ticket,
+    /// One of the two accounts has its most pairs.
+    #[error("one of the accounts has its most pairs")]
+    Pairs,
+    /// The account has its most vouches.
+    #[error("the account has its most vouches")]
+    Vouches,
+    /// A statement is too long.
+    #[error("the statement is too long")]
+    Statement,
 }
 
 impl Limit {
@@ -144,6 +157,9 @@ impl Limit {
             Self::Devices => 36,
             Self::TicketName => 37,
             Self::Ticket => 38,
+            Self::Pairs => 39,
+            Self::Vouches => 40,
+            Self::Statement => 41,
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Where a server keeps what must outlive it: accounts, their devices, a mailbox and a key-value space for each, tickets.
+//! Where a server keeps what must outlive it: accounts, their devices, a mailbox and a key-value space for each, what pairs of
+//! them have agreed, tickets.
 //!
 //! Owns: the trait [`Backend`], its two implementations [`Memory`] and [`Redb`], the layout of stored records, sealing
-//! at rest. Never: who may do what (accounts decide that), keys of sessions (they are never stored).
+//! at rest. Never: who may do what (accounts decide that), what a pair may become (peers decide that), keys of sessions (they
+//! are never stored).
 //!
 //! Every method is one transaction: done and durable when its future resolves with `Ok`, or without any effect. What a
 //! transaction means is written once, in `store/`, over ordered tables of bytes; `memory.rs` and `disk/` are such tables.
@@ -13,6 +15,7 @@ mod engine;
 mod error;
 mod mail;
 mod memory;
+mod pair;
 mod record;
 mod sealing;
 mod store;
@@ -20,19 +23,21 @@ mod ticket;
 mod value;
 
 pub use account::{
-    Account, AccountChange, Device, NewAccount, PasswordHash, PasswordHashError, Revision, RevokeDevices,
-    UnixTime, Updated,
+    Account, AccountChange, Device, Member, NewAccount, PasswordHash, PasswordHashError, Revision,
+    RevokeDevices, UnixTime, Updated,
 };
 
 pub use disk::{Redb, RedbConfig};
 pub use error::{BackendError, Conflict, Limit};
 pub use mail::{Mail, MailId};
 pub use memory::Memory;
+pub use pair::StoredPair;
 pub use record::{Table, check_record};
 pub use sealing::{SealScope, SealingKey, SealingKeyError};
 pub use ticket::TicketName;
 pub use value::{Entry, Expect, Quota, Space, ValuePage, ValueVersion, Versioned};
 
+use crate::peers::{Half, Pair};
 use async_trait::async_trait;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, UserName};
@@ -92,8 +97,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         change: AccountChange,
     ) -> Result<Updated, BackendError>;
 
-    /// Removes an account with its devices, mailbox and values in one transaction; its user name is free again. False when
-    /// there was none, so that it may be repeated.
+    /// Removes an account with its devices, mailbox, values, vouches and the pairs that it is in, in one transaction; its user
+    /// name is free again. False when there was none, so that it may be repeated.
     ///
     /// # Errors
     /// The store's own.
@@ -104,6 +109,19 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// The store's own.
     async fn device(&self, cid: Cid, peer: PeerId) -> Result<Option<Device>, BackendError>;
+
+    /// The account `cid` with its device `peer`, both as they were at one moment.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn member(&self, cid: Cid, peer: PeerId) -> Result<Option<Member>, BackendError>;
+
+    /// The account of `user` with its device `peer`, both as they were at one moment. The device is looked for in any case,
+    /// so that an answer of none takes no less.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn member_by_user(&self, user: &UserName, peer: PeerId) -> Result<Option<Member>, BackendError>;
 
     /// All devices of `cid` by peer id, revoked ones too. None for an unknown account.
     ///
@@ -180,6 +198,61 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<ValuePage, BackendError>;
+
+    /// What `a` and `b` have agreed, whichever is named first.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn pair(&self, a: Cid, b: Cid) -> Result<Option<StoredPair>, BackendError>;
+
+    /// Up to `limit` pairs of `of` with accounts above `after`, by rising cid of the other; ends early at [`MAX_PAGE_BYTES`].
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn pairs(
+        &self,
+        of: Cid,
+        after: Option<Cid>,
+        limit: usize,
+    ) -> Result<Vec<(Cid, StoredPair)>, BackendError>;
+
+    /// Sets the pair of `a` and `b`, whichever is named first, if it still has the revision `expected`; `None` expects that there
+    /// is no record. Each account for which the pair begins to count ([`Pair::counts_for`]) must have fewer than `most` that do.
+    /// Returns the revision now, which is what the next change is to expect: none after a pair that is nothing, which is no
+    /// record.
+    ///
+    /// # Errors
+    /// [`BackendError::NoAccount`] when either is gone; [`Conflict::Oneself`]; [`Conflict::Revision`] with
+    /// [`Revision::NONE`] when there is no record; [`Limit::Pairs`]; [`Limit::Statement`] for one of more than
+    /// [`Half::MAX_STATEMENT`] bytes.
+    async fn put_pair(
+        &self,
+        a: Cid,
+        b: Cid,
+        pair: &Pair,
+        expected: Option<Revision>,
+        most: usize,
+    ) -> Result<Option<Revision>, BackendError>;
+
+    /// Keeps what the device `signer` says of the device `subject` in their account `cid`; replaces what it said of it before. A
+    /// new one needs the account to have fewer than `most`.
+    ///
+    /// # Errors
+    /// [`BackendError::NoAccount`]; [`Limit::Vouches`]; [`Limit::Statement`].
+    async fn put_vouch(
+        &self,
+        cid: Cid,
+        subject: PeerId,
+        signer: PeerId,
+        statement: &[u8],
+        most: usize,
+    ) -> Result<(), BackendError>;
+
+    /// All vouches of `cid`, by subject and signer. None for an unknown account.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn vouches(&self, cid: Cid) -> Result<Vec<Vec<u8>>, BackendError>;
 
     /// Keeps a small secret of the server itself (a cookie's, a rotated key's) until `expires`; replaces one of the same
     /// name.

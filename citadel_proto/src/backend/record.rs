@@ -4,8 +4,10 @@
 
 use super::account::{Device, Revision, UnixTime};
 use super::error::BackendError;
-use super::sealing::{Place, Sealer, is_field};
+use super::pair::{StoredPair, decode_pair, encode_pair};
+use super::sealing::{Place, Sealer, is_field, plain_content};
 use super::value::ValueVersion;
+use crate::peers::Pair;
 use citadel_crypt::handshake::{Cid, DeviceName, DisplayName, UserName};
 use citadel_crypt::wire;
 use serde::{Deserialize, Serialize};
@@ -30,12 +32,25 @@ pub enum Table {
     Values = 6,
     /// Tickets by name.
     Tickets = 7,
+    /// Pairs of accounts by cid and the other's cid, twice each.
+    Pairs = 8,
+    /// Vouches by cid, subject and signer.
+    Vouches = 9,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 7] =
-        [Self::Accounts, Self::Users, Self::Devices, Self::Usage, Self::Mail, Self::Values, Self::Tickets];
+    pub const ALL: [Self; 9] = [
+        Self::Accounts,
+        Self::Users,
+        Self::Devices,
+        Self::Usage,
+        Self::Mail,
+        Self::Values,
+        Self::Tickets,
+        Self::Pairs,
+        Self::Vouches,
+    ];
 
     /// Its name in the file.
     pub const fn name(self) -> &'static str {
@@ -47,13 +62,15 @@ impl Table {
             Self::Mail => "mail",
             Self::Values => "values",
             Self::Tickets => "tickets",
+            Self::Pairs => "pairs",
+            Self::Vouches => "vouches",
         }
     }
 
-    /// Version of the records written now. Accounts of version 1 held their devices.
+    /// Version of the records written now. Accounts of version 1 held their devices, usage of version 1 knew no pairs.
     pub(super) const fn version(self) -> u8 {
         match self {
-            Self::Accounts => 2,
+            Self::Accounts | Self::Usage => 2,
             _ => 1,
         }
     }
@@ -61,6 +78,15 @@ impl Table {
     /// Whether its fields are sealed whenever there is a key.
     pub(super) const fn is_secret(self) -> bool {
         matches!(self, Self::Accounts | Self::Tickets)
+    }
+
+    /// Whether its keys start with a cid whose account they belong to.
+    pub(super) const fn is_by_account(self) -> bool {
+        match self {
+            Self::Users | Self::Tickets => false,
+            Self::Accounts | Self::Devices | Self::Usage | Self::Mail | Self::Values => true,
+            Self::Pairs | Self::Vouches => true,
+        }
     }
 
     /// Position in a list of all.
@@ -120,6 +146,14 @@ pub(super) mod keys {
 
     pub(crate) fn value(of: Space, key: &[u8]) -> Vec<u8> {
         [&space(of)[..], key].concat()
+    }
+
+    pub(crate) fn pair(of: Cid, other: Cid) -> Vec<u8> {
+        [account(of), account(other)].concat()
+    }
+
+    pub(crate) fn vouch(cid: Cid, subject: PeerId, signer: PeerId) -> Vec<u8> {
+        [&account(cid)[..], subject.as_bytes(), signer.as_bytes()].concat()
     }
 
     /// The lowest key above `key`.
@@ -206,6 +240,8 @@ pub(super) struct Usage {
     pub(super) last_version: u64,
     pub(super) values: u64,
     pub(super) value_bytes: u64,
+    pub(super) last_pair: u64,
+    pub(super) pairs: u64,
 }
 
 impl Usage {
@@ -231,7 +267,7 @@ fn fielded(table: Table, record: &[u8], head: usize) -> Result<Fielded<'_>, Back
     if is_field(field) { Ok(Fielded { head, field }) } else { Err(table.corrupt()) }
 }
 
-/// Length of the head of mail.
+/// Length of the head of mail and of a vouch.
 const BARE: usize = 1;
 /// Length of a head with a number.
 const NUMBERED: usize = 9;
@@ -313,6 +349,40 @@ pub(super) fn open_ticket(
     Ok((UnixTime(number(head)), secret))
 }
 
+/// Record of a pair; the same content under another key for the other account.
+pub(super) fn seal_pair(
+    sealer: &Sealer,
+    key: &[u8],
+    revision: Revision,
+    pair: &Pair,
+) -> Result<Vec<u8>, BackendError> {
+    seal(sealer, Table::Pairs, key, Some(revision.0), &encode_pair(pair))
+}
+
+pub(super) fn open_pair(sealer: &Sealer, key: &[u8], record: &[u8]) -> Result<StoredPair, BackendError> {
+    let Fielded { head, field } = fielded(Table::Pairs, record, NUMBERED)?;
+    let content = sealer.open(Place { table: Table::Pairs, key, head }, field)?;
+    let pair = decode_pair(&content).ok_or(Table::Pairs.corrupt())?;
+    Ok(StoredPair { pair, revision: Revision(number(head)) })
+}
+
+/// Record of a vouch.
+pub(super) fn seal_vouch(sealer: &Sealer, key: &[u8], statement: &[u8]) -> Result<Vec<u8>, BackendError> {
+    seal(sealer, Table::Vouches, key, None, statement)
+}
+
+pub(super) fn open_vouch(sealer: &Sealer, key: &[u8], record: &[u8]) -> Result<Vec<u8>, BackendError> {
+    let Fielded { head, field } = fielded(Table::Vouches, record, BARE)?;
+    Ok(std::mem::take(&mut *sealer.open(Place { table: Table::Vouches, key, head }, field)?))
+}
+
+/// Whether `record` may stand among the pairs; its content where it is not sealed.
+fn check_pair(record: &[u8]) -> Result<(), BackendError> {
+    let Fielded { field, .. } = fielded(Table::Pairs, record, NUMBERED)?;
+    let is_its = |content| decode_pair(content).is_some_and(|pair| encode_pair(&pair) == content);
+    if plain_content(field).is_none_or(is_its) { Ok(()) } else { Err(Table::Pairs.corrupt()) }
+}
+
 /// Whether `record` may stand in `table`: its version, its shape, the bounds of its names. Says nothing about a seal,
 /// which needs the key. For tools that look over a file; the bytes of a record that passes are the only ones of its value.
 ///
@@ -324,7 +394,8 @@ pub fn check_record(table: Table, record: &[u8]) -> Result<(), BackendError> {
         Table::Users => encode_user(decode_user(record)?),
         Table::Devices => encode_device(&decode_device(&[0; 40], record)?),
         Table::Usage => Usage::decode(record)?.encode(),
-        Table::Mail => return fielded(table, record, BARE).map(|_| ()),
+        Table::Mail | Table::Vouches => return fielded(table, record, BARE).map(|_| ()),
+        Table::Pairs => return check_pair(record),
         Table::Values | Table::Tickets => return fielded(table, record, NUMBERED).map(|_| ()),
     };
     if again == record { Ok(()) } else { Err(table.corrupt()) }

@@ -70,7 +70,7 @@ pub enum SealScope {
     /// Password hashes and tickets.
     #[default]
     Secrets,
-    /// Also values and mail. Names, keys, times and lengths stay readable.
+    /// Also values, mail, pairs and vouches. Names, keys, times and lengths stay readable.
     All,
 }
 
@@ -218,6 +218,14 @@ pub(super) fn is_field(field: &[u8]) -> bool {
         Some((&PLAIN, _)) => true,
         Some((&SEALED, body)) => body.len() >= SALT_LEN + TAG_LEN,
         _ => false,
+    }
+}
+
+/// The content of a field that stands as it is.
+pub(super) fn plain_content(field: &[u8]) -> Option<&[u8]> {
+    match field.split_first() {
+        Some((&PLAIN, content)) => Some(content),
+        _ => None,
     }
 }
 

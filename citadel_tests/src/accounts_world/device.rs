@@ -3,6 +3,7 @@
 use super::dice;
 use super::model::{By, Kind};
 use super::scene::{ADDRESS, RESUME, Scene, common, pass};
+use crate::canary::marked;
 use crate::world::Dice;
 use crate::world::crypto::identity;
 use citadel_crypt::handshake::{
@@ -52,7 +53,7 @@ pub(super) fn word(device: usize) -> String {
 }
 
 fn password(word: &str) -> Password {
-    Password::new(word).expect("a password")
+    Password::new(marked(word)).expect("a password")
 }
 
 impl Device {
@@ -238,7 +239,7 @@ impl Device {
         self.next_value += 1;
         let value = self.next_value;
         scene.model.borrow_mut().member(cid, self.number).values.push(value);
-        client.put(None, key(self.number), value.to_be_bytes(), Expect::Any).await?;
+        client.put(None, key(self.number), as_stored(value), Expect::Any).await?;
         scene.model.borrow_mut().member(cid, self.number).values = vec![value];
         Ok(())
     }
@@ -322,6 +323,11 @@ impl Device {
         assert!(shut.iter().all(|device| find(*device) == Some(false)), "a revoked device is listed as live");
         Ok(())
     }
+}
+
+/// A device's value as it is stored.
+pub(super) fn as_stored(value: u64) -> Vec<u8> {
+    marked(value.to_be_bytes())
 }
 
 /// The key of a device's value.

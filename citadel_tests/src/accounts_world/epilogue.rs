@@ -1,7 +1,7 @@
 //! The end of every run: the network heals, everything comes to rest, and what is stored is held against the model; then
 //! every device asks once more for what it may have had, and is answered as it must be.
 
-use super::device::{Came, Device, key, user_name, word};
+use super::device::{Came, Device, as_stored, key, user_name, word};
 use super::model::Kind;
 use super::scene::{Scene, pass};
 use citadel_proto::CloseReason;
@@ -84,8 +84,8 @@ impl Scene {
             assert!(!is_out || is_listed(device) != Some(true), "device {device} is live again");
             let space = Space { cid: account.cid, peer: None };
             let value = self.backend().value(space, &key(device)).await.expect("memory does not fail");
-            let value = value.map(|it| u64::from_be_bytes(it.value.try_into().expect("a number")));
-            let is_known = value.is_none_or(|value| values.contains(&value));
+            let is_known =
+                value.as_ref().is_none_or(|found| values.iter().any(|it| as_stored(*it) == found.value));
             assert!(is_known, "device {device} has the value {value:?}, of {values:?}");
         }
     }

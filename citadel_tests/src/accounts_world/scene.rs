@@ -3,6 +3,7 @@
 use super::device::Device;
 use super::model::Model;
 use super::{Report, dice};
+use crate::canary;
 use crate::quick_hasher::Quick;
 use crate::world::Log;
 use crate::world::crypto::{WorldProvider, identity};
@@ -56,6 +57,7 @@ pub(super) fn common(provider: &Arc<WorldProvider>, number: usize) -> HandshakeC
 
 impl Scene {
     pub(super) async fn new(seed: u64, log: Log) -> Self {
+        canary::watch();
         let mut dice = dice(seed, 0);
         let provider = WorldProvider::new(seed, false);
         let (hub, clock) = (Hub::new(), SystemClock::new());

@@ -1,7 +1,8 @@
 //! Everything that a backend holds, as one value to compare.
 
-use super::op::space;
-use citadel_proto::backend::{Backend, BackendError};
+use super::op::{number_of, space};
+use citadel_proto::backend::{Backend, BackendError, Member};
+use citadel_proto::peers::Pair;
 use std::collections::BTreeMap;
 
 /// Version and value by peer and key.
@@ -22,6 +23,10 @@ pub struct AccountDump {
     pub mail: BTreeMap<u64, Vec<u8>>,
     /// Version and value by peer and key.
     pub values: Values,
+    /// Revision and pair by the other account.
+    pub pairs: BTreeMap<u8, (u64, Pair)>,
+    /// Vouches by subject and signer.
+    pub vouches: BTreeMap<(u8, u8), Vec<u8>>,
 }
 
 /// What a backend holds, but for tickets, which nobody can list.
@@ -32,20 +37,20 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Reads everything, and checks that user names and accounts lead to each other.
+    /// Reads everything, and checks that user names and accounts lead to each other, and that a pair is the same read singly.
     ///
     /// # Errors
     /// The backend's.
     pub async fn of(backend: &dyn Backend) -> Result<Self, BackendError> {
         let mut dump = Self::default();
         for account in backend.accounts(None, usize::MAX).await? {
-            let number = u8::try_from(account.cid.0 >> 32).expect("accounts have small numbers here");
+            let number = number_of(account.cid);
             let found = backend.account_by_user(&account.user).await?;
             assert_eq!(found.as_ref(), Some(&account), "a user name leads to its account");
             let mut of = AccountDump {
                 names: [
-                    account.user.into(),
-                    account.display_name.into(),
+                    account.user.clone().into(),
+                    account.display_name.clone().into(),
                     account.password.expose().to_owned(),
                 ],
                 blocked: account.blocked,
@@ -53,6 +58,10 @@ impl Dump {
                 ..AccountDump::default()
             };
             for device in backend.devices(account.cid).await? {
+                let member = Member { account: account.clone(), device: Some(device.clone()) };
+                let found = backend.member_by_user(&account.user, device.peer).await?;
+                assert_eq!(found.as_ref(), Some(&member), "a name leads to the account and its device");
+                assert_eq!(backend.member(account.cid, device.peer).await?, found, "and so does a number");
                 of.devices.insert(device.peer.0[0], (device.added.0, device.revoked.map(|at| at.0)));
             }
             for mail in backend.mail(account.cid, None, usize::MAX).await? {
@@ -63,6 +72,13 @@ impl Dump {
                     let value = (entry.versioned.version.0, entry.versioned.value);
                     of.values.insert((about, entry.key), value);
                 }
+            }
+            for (other, stored) in backend.pairs(account.cid, None, usize::MAX).await? {
+                assert_eq!(backend.pair(account.cid, other).await?.as_ref(), Some(&stored));
+                of.pairs.insert(number_of(other), (stored.revision.0, stored.pair));
+            }
+            for vouch in backend.vouches(account.cid).await? {
+                of.vouches.insert((vouch[0], vouch[1]), vouch);
             }
             dump.accounts.insert(number, of);
         }

@@ -2,7 +2,8 @@
 
 use super::dump::{AccountDump, Dump, Values};
 use super::op::{Answer, Expected, Op, key};
-use super::script::{QUOTA, display_name, item, password, user};
+use super::script::{QUOTA, display_name, item, pair, password, user, vouch};
+use citadel_proto::peers::{Pair, Stance};
 use std::collections::BTreeMap;
 
 const USER_TAKEN: Answer = Answer::Error(1);
@@ -10,9 +11,12 @@ const CID_TAKEN: Answer = Answer::Error(2);
 const DEVICE_KNOWN: Answer = Answer::Error(3);
 const OTHER_REVISION: Answer = Answer::Error(4);
 const OTHER_VERSION: Answer = Answer::Error(5);
+const ONESELF: Answer = Answer::Error(6);
 const NO_ACCOUNT: Answer = Answer::Error(16);
 const QUOTA_USED: Answer = Answer::Error(35);
 const TOO_MANY_DEVICES: Answer = Answer::Error(36);
+const TOO_MANY_PAIRS: Answer = Answer::Error(39);
+const TOO_MANY_VOUCHES: Answer = Answer::Error(40);
 
 /// The naive store.
 #[derive(Clone, Default, Debug)]
@@ -21,12 +25,16 @@ pub struct Model {
     pub dump: Dump,
     /// Last mail and last version of each account.
     last: BTreeMap<u8, (u64, u64)>,
+    /// Last revision of a pair of each account.
+    last_pair: BTreeMap<u8, u64>,
     tickets: BTreeMap<u8, (u16, u8)>,
 }
 
 impl Model {
     /// Most live devices that operations ask for.
     pub const MOST_DEVICES: usize = 3;
+    /// Most vouches that operations ask for.
+    pub const MOST_VOUCHES: usize = 3;
 
     /// The revision of an account, as a caller would have read it.
     pub fn revision(&self, account: u8) -> u64 {
@@ -39,12 +47,20 @@ impl Model {
         found.map_or(0, |(version, _)| *version)
     }
 
+    /// The revision of a pair, as a caller would have read it.
+    pub fn pair_revision(&self, account: u8, other: u8) -> Option<u64> {
+        let found = self.dump.accounts.get(&account).and_then(|a| a.pairs.get(&other));
+        found.map(|(revision, _)| *revision)
+    }
+
     /// Does what `op` says.
     pub fn apply(&mut self, op: &Op) -> Answer {
         match *op {
             Op::Create(account, name, device) => self.create(account, name, device),
             Op::Remove(account) => {
                 self.last.remove(&account);
+                self.last_pair.remove(&account);
+                self.dump.accounts.values_mut().for_each(|other| drop(other.pairs.remove(&account)));
                 Answer::Whether(self.dump.accounts.remove(&account).is_some())
             }
             Op::PutTicket(name, len, expires) => {
@@ -79,6 +95,14 @@ impl Model {
             | Op::Mail(account, ..)
             | Op::Value(account, ..)
             | Op::List(account, ..) => self.of_account(account, op),
+            Op::PutPair(a, b, kind, len, expected, most) => {
+                let pair = pair(kind, len);
+                self.put_pair([a, b], &pair, expected, most)
+            }
+            Op::PutVouch(account, ..)
+            | Op::Pair(account, _)
+            | Op::Pairs(account, ..)
+            | Op::Vouches(account) => self.of_peers(account, op),
         }
     }
 
@@ -98,6 +122,72 @@ impl Model {
         };
         self.dump.accounts.insert(account, created);
         Answer::Done
+    }
+
+    fn put_pair(&mut self, [a, b]: [u8; 2], pair: &Pair, expected: Expected, most: u8) -> Answer {
+        if a == b {
+            return ONESELF;
+        }
+        if [a, b].iter().any(|of| !self.dump.accounts.contains_key(of)) {
+            return NO_ACCOUNT;
+        }
+        let found = self.pair_revision(a, b);
+        if !is_expected(found.is_some(), expected) {
+            return OTHER_REVISION;
+        }
+        for (of, other) in [(a, b), (b, a)] {
+            let pairs = self.dump.accounts.get(&of).map(|of| &of.pairs);
+            let pairs = pairs.into_iter().flatten();
+            let counted: Vec<u8> = pairs
+                .filter(|(other, (_, pair))| counts(pair, of, **other))
+                .map(|(other, _)| *other)
+                .collect();
+            if counts(pair, of, other) && !counted.contains(&other) && counted.len() >= usize::from(most) {
+                return TOO_MANY_PAIRS;
+            }
+        }
+        let last = |of: &u8| self.last_pair.get(of).copied().unwrap_or(0);
+        let revision = last(&a).max(last(&b)) + 1;
+        for (of, other) in [(a, b), (b, a)] {
+            let pairs = self.dump.accounts.get_mut(&of).map(|of| &mut of.pairs);
+            let pairs = pairs.expect("both accounts are there");
+            if pair.is_nothing() {
+                pairs.remove(&other);
+            } else {
+                pairs.insert(other, (revision, pair.clone()));
+                self.last_pair.insert(of, revision);
+            }
+        }
+        Answer::Number(if pair.is_nothing() { 0 } else { revision })
+    }
+
+    fn of_peers(&mut self, account: u8, op: &Op) -> Answer {
+        let Some(of) = self.dump.accounts.get_mut(&account) else {
+            return match op {
+                Op::PutVouch(..) => NO_ACCOUNT,
+                Op::Vouches(_) => Answer::Vouches(Vec::new()),
+                _ => Answer::Pairs(Vec::new()),
+            };
+        };
+        let listed = |(other, (revision, pair)): (&u8, &(u64, Pair))| (*other, *revision, pair.clone());
+        match *op {
+            Op::PutVouch(_, subject, signer, len) => {
+                let is_new = !of.vouches.contains_key(&(subject, signer));
+                if is_new && of.vouches.len() >= Self::MOST_VOUCHES {
+                    return TOO_MANY_VOUCHES;
+                }
+                of.vouches.insert((subject, signer), vouch(subject, signer, len));
+                Answer::Done
+            }
+            Op::Pair(_, other) => {
+                Answer::Pairs(of.pairs.get_key_value(&other).map(listed).into_iter().collect())
+            }
+            Op::Pairs(_, after, limit) => {
+                let rest = of.pairs.iter().filter(|(other, _)| after.is_none_or(|after| **other > after));
+                Answer::Pairs(rest.take(usize::from(limit)).map(listed).collect())
+            }
+            _ => Answer::Vouches(of.vouches.values().cloned().collect()),
+        }
     }
 
     fn of_account(&mut self, account: u8, op: &Op) -> Answer {
@@ -196,6 +286,12 @@ fn of_items(of: &mut AccountDump, last: &mut (u64, u64), op: &Op) -> Answer {
         }
         _ => unreachable!("the other operations are answered by the caller"),
     }
+}
+
+/// A pair counts for who said or blocks something in it, and for whom the other said something to.
+fn counts(pair: &Pair, of: u8, other: u8) -> bool {
+    let (mine, theirs) = if of < other { (&pair.lower, &pair.upper) } else { (&pair.upper, &pair.lower) };
+    mine.blocks || mine.stance != Stance::Silent || theirs.stance != Stance::Silent
 }
 
 /// An expectation of the current version fails where there is none.

@@ -1,16 +1,18 @@
 //! One operation and its answer.
 
 use super::model::Model;
-use super::script::{QUOTA, cid, device_name, display_name, item, password, peer, ticket, user};
+use super::script::{QUOTA, cid, device_name, display_name, item, pair, password, peer, ticket, user, vouch};
+use citadel_crypt::handshake::Cid;
 use citadel_proto::backend::{
     AccountChange, Backend, BackendError, Device, Expect, MailId, NewAccount, Revision, RevokeDevices, Space,
     UnixTime, ValueVersion,
 };
+use citadel_proto::peers::Pair;
 
-/// What a caller expects of a value; a version is found in the model when the operation runs.
+/// What a caller expects of a value, or of a pair; a version is found in the model when the operation runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expected {
-    /// Anything.
+    /// Anything; of a pair, that it is as it is.
     Any,
     /// Nothing there.
     Absent,
@@ -41,6 +43,10 @@ pub enum Op {
     Put(u8, Option<u8>, u8, u16, Expected),
     /// Account, peer, key, expectation.
     Delete(u8, Option<u8>, u8, Expected),
+    /// Account, other account, what the pair is, length of its statements, expectation, most.
+    PutPair(u8, u8, u8, u16, Expected, u8),
+    /// Account, subject, signer, length.
+    PutVouch(u8, u8, u8, u16),
     /// Name, length, expiry.
     PutTicket(u8, u16, u8),
     /// Name, time.
@@ -57,6 +63,12 @@ pub enum Op {
     Value(u8, Option<u8>, u8),
     /// Account, peer, first byte of the key, after, limit.
     List(u8, Option<u8>, Option<u8>, Option<u8>, u8),
+    /// Account, other account.
+    Pair(u8, u8),
+    /// Account, after, limit.
+    Pairs(u8, Option<u8>, u8),
+    /// Account.
+    Vouches(u8),
 }
 
 /// What an operation answers.
@@ -66,7 +78,7 @@ pub enum Answer {
     Done,
     /// Whether.
     Whether(bool),
-    /// A number: of items, of an item, of a version.
+    /// A number: of items, of an item, of a version, of a revision, where 0 is that of none.
     Number(u64),
     /// A revision and the devices revoked with it.
     Updated(u64, Vec<u8>),
@@ -80,8 +92,17 @@ pub enum Answer {
     Value(Option<(u64, Vec<u8>)>),
     /// Keys with versions and values, and whether there are more.
     Page(Vec<(Vec<u8>, u64, Vec<u8>)>, bool),
+    /// Revisions and pairs by the other account.
+    Pairs(Vec<(u8, u64, Pair)>),
+    /// Vouches.
+    Vouches(Vec<Vec<u8>>),
     /// The code of an error.
     Error(u32),
+}
+
+/// The number of an account.
+pub(super) fn number_of(cid: Cid) -> u8 {
+    u8::try_from(cid.0 >> 32).expect("accounts have small numbers here")
 }
 
 /// The space of an account, or of it about a peer.
@@ -203,6 +224,43 @@ impl Op {
                 let entries = entries.map(|e| (e.key, e.versioned.version.0, e.versioned.value)).collect();
                 Answer::Page(entries, page.more)
             }
+            _ => return self.answer_of_peers(backend, model).await,
+        })
+    }
+
+    async fn answer_of_peers(&self, backend: &dyn Backend, model: &Model) -> Result<Answer, BackendError> {
+        Ok(match *self {
+            Self::PutPair(account, other, kind, len, expected, most) => {
+                let known = model.pair_revision(account, other);
+                let expect = match expected {
+                    Expected::Any => known,
+                    Expected::Absent => None,
+                    Expected::Current => known.or(Some(1)),
+                    Expected::Wrong => Some(u64::MAX),
+                };
+                let (pair, most) = (pair(kind, len), usize::from(most));
+                let (a, b, expect) = (cid(account), cid(other), expect.map(Revision));
+                let now = backend.put_pair(a, b, &pair, expect, most).await?;
+                Answer::Number(now.unwrap_or(Revision::NONE).0)
+            }
+            Self::PutVouch(account, subject, signer, len) => {
+                let statement = vouch(subject, signer, len);
+                let (subject, signer) = (peer(subject), peer(signer));
+                backend.put_vouch(cid(account), subject, signer, &statement, Model::MOST_VOUCHES).await?;
+                Answer::Done
+            }
+            Self::Pair(account, other) => {
+                let found = backend.pair(cid(account), cid(other)).await?;
+                Answer::Pairs(found.into_iter().map(|found| (other, found.revision.0, found.pair)).collect())
+            }
+            Self::Pairs(account, after, limit) => {
+                let pairs = backend.pairs(cid(account), after.map(cid), usize::from(limit)).await?;
+                let pairs = pairs.into_iter();
+                Answer::Pairs(
+                    pairs.map(|(cid, found)| (number_of(cid), found.revision.0, found.pair)).collect(),
+                )
+            }
+            Self::Vouches(account) => Answer::Vouches(backend.vouches(cid(account)).await?),
             _ => unreachable!("the other operations are answered by the caller"),
         })
     }

@@ -3,7 +3,8 @@
 use super::op::{Expected, Op};
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, DeviceName, DisplayName, UserName};
-use citadel_proto::backend::{PasswordHash, Quota, TicketName};
+use citadel_proto::backend::{PasswordHash, Quota, TicketName, UnixTime};
+use citadel_proto::peers::{Half, Pair, Stance};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -42,6 +43,22 @@ pub(super) fn item(len: u16) -> Vec<u8> {
     (0..len).map(|at| (at ^ len).to_le_bytes()[0]).collect()
 }
 
+/// The pair of a number: 0 is nothing, the last digit to base 5 is the lower half.
+pub(super) fn pair(number: u8, len: u16) -> Pair {
+    let half = |kind: u8| {
+        let stance = [Stance::Silent, Stance::Asked, Stance::Accepted, Stance::Declined, Stance::Silent];
+        let statement = if kind == 0 { Vec::new() } else { item(len) };
+        let at = UnixTime(u64::from(len));
+        Half { stance: stance[usize::from(kind)], at, statement, blocks: kind == 4 }
+    };
+    Pair { lower: half(number % 5), upper: half(number / 5 % 5) }
+}
+
+/// A vouch, which says whose it is and of whom.
+pub(super) fn vouch(subject: u8, signer: u8, len: u16) -> Vec<u8> {
+    [vec![subject, signer], item(len)].concat()
+}
+
 /// `len` operations that change something, mostly, drawn from `seed`. The first creates an account.
 pub fn script(seed: u64, len: usize) -> Vec<Op> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -53,7 +70,7 @@ pub fn script(seed: u64, len: usize) -> Vec<Op> {
         let expected =
             [Expected::Any, Expected::Any, Expected::Absent, Expected::Current][usize::from(below(4))];
         let length = [u16::from(below(40)), 700, 2_500, 5_000][usize::from(below(4))];
-        ops.push(match below(24) {
+        ops.push(match below(32) {
             0..4 => Op::Create(account, below(3), below(4)),
             4..6 => Op::Update(
                 account,
@@ -71,6 +88,12 @@ pub fn script(seed: u64, len: usize) -> Vec<Op> {
             19 => Op::Delete(account, about, below(6), expected),
             20..22 => Op::PutTicket(below(3), u16::from(below(100)), below(9)),
             22 => Op::TakeTicket(below(3), below(9)),
+            23..29 => {
+                let other = (account + 1 + below(2)) % 3;
+                let expected = [expected, Expected::Any][usize::from(below(2))];
+                Op::PutPair(account, other, below(25), length, expected, 2)
+            }
+            29..31 => Op::PutVouch(account, below(2), below(2), length),
             _ => Op::Purge(below(9)),
         });
     }

@@ -15,6 +15,7 @@ use citadel_proto::accounts::{
 use citadel_proto::backend::{Backend, Memory, PasswordHash, Redb, UnixTime};
 use citadel_proto::driver::{EstablishError, Hub, Session};
 use citadel_proto::{CloseReason, SessionConfig};
+use citadel_tests::canary;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -134,6 +135,7 @@ pub(crate) struct Server {
 }
 
 fn common() -> HandshakeConfig {
+    canary::watch();
     let provider: Arc<dyn CryptoProvider> = Arc::new(Native);
     let identity = Arc::new(Identity::generate());
     HandshakeConfig::new(provider, identity, SessionKind::C2S)
@@ -324,8 +326,9 @@ pub(crate) fn user(name: &str) -> UserName {
     UserName::new(name).unwrap()
 }
 
+/// What the user types, marked as a secret.
 pub(crate) fn password(bytes: impl AsRef<[u8]>) -> Password {
-    Password::new(bytes).unwrap()
+    Password::new(canary::marked(bytes)).unwrap()
 }
 
 pub(crate) fn register(name: &str, word: impl AsRef<[u8]>) -> Request {

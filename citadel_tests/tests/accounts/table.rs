@@ -11,28 +11,47 @@ use citadel_proto::backend::{Expect, Space};
 const OWN: Cid = Cid(1);
 const OTHER: Cid = Cid(2);
 const PEER: PeerId = PeerId([7; 32]);
+const OTHER_PEER: PeerId = PeerId([8; 32]);
 
 /// Rows of actor and resource: o = allowed. The columns are the actions in the order of [`ACTIONS`].
 const TABLE: &[(&str, Actor, Resource, &str)] = &[
     // Register BeginTransient Login AddDevice ReadProfile ListDevices RevokeDevice ChangePassword SetDisplayName
     // Deregister ReadValues WriteValues ResetPassword SetBlocked DeleteAccount ListAccounts
-    ("anonymous, server", Actor::Anonymous, Resource::Server, "oo-- ---- ---- ----"),
-    ("anonymous, account", Actor::Anonymous, account(OTHER, false), "--oo ---- ---- ----"),
-    ("anonymous, called a peer", Actor::Anonymous, account(OTHER, true), "--oo ---- ---- ----"),
-    ("owner, server", DEVICE, Resource::Server, "---- ---- ---- ----"),
-    ("owner, own account", DEVICE, account(OWN, false), "---- oooo oooo ----"),
-    ("owner, own account, called a peer", DEVICE, account(OWN, true), "---- oooo oooo ----"),
-    ("registered peer", DEVICE, account(OTHER, true), "---- ---- ---- ----"),
-    ("stranger", DEVICE, account(OTHER, false), "---- ---- ---- ----"),
-    ("transient, server", TRANSIENT, Resource::Server, "---- ---- ---- ----"),
-    ("transient, account", TRANSIENT, account(OTHER, false), "---- ---- ---- ----"),
-    ("transient, called a peer", TRANSIENT, account(OTHER, true), "---- ---- ---- ----"),
-    ("admin, server", Actor::Admin, Resource::Server, "---- ---- ---- ---o"),
-    ("admin, account", Actor::Admin, account(OTHER, false), "---- ooo- ---- ooo-"),
-    ("admin, called a peer", Actor::Admin, account(OTHER, true), "---- ooo- ---- ooo-"),
+    // FindPeer AskPeer AnswerPeer BlockPeer RemovePeer ReadPeers Vouch Relay
+    ("anonymous, server", Actor::Anonymous, Resource::Server, "oo-- ---- ---- ---- ---- ----"),
+    ("anonymous, account", Actor::Anonymous, account(OTHER, false), "--oo ---- ---- ---- ---- ----"),
+    ("anonymous, called a peer", Actor::Anonymous, account(OTHER, true), "--oo ---- ---- ---- ---- ----"),
+    ("anonymous, guest", Actor::Anonymous, guest(OTHER_PEER, false), "---- ---- ---- ---- ---- ----"),
+    (
+        "anonymous, guest called a peer",
+        Actor::Anonymous,
+        guest(OTHER_PEER, true),
+        "---- ---- ---- ---- ---- ----",
+    ),
+    ("anonymous, itself as a guest", Actor::Anonymous, guest(PEER, true), "---- ---- ---- ---- ---- ----"),
+    ("owner, server", DEVICE, Resource::Server, "---- ---- ---- ---- o--- ----"),
+    ("owner, own account", DEVICE, account(OWN, false), "---- oooo oooo ---- ---- -oo-"),
+    ("owner, own account, called a peer", DEVICE, account(OWN, true), "---- oooo oooo ---- ---- -oo-"),
+    ("registered peer", DEVICE, account(OTHER, true), "---- ---- ---- ---- -ooo o--o"),
+    ("stranger", DEVICE, account(OTHER, false), "---- ---- ---- ---- -ooo o---"),
+    ("registered guest", DEVICE, guest(OTHER_PEER, true), "---- ---- ---- ---- -ooo o--o"),
+    ("guest", DEVICE, guest(OTHER_PEER, false), "---- ---- ---- ---- -ooo o---"),
+    ("guest of the own identity", DEVICE, guest(PEER, false), "---- ---- ---- ---- -ooo o---"),
+    ("transient, server", TRANSIENT, Resource::Server, "---- ---- ---- ---- o--- ----"),
+    ("transient, account", TRANSIENT, account(OTHER, false), "---- ---- ---- ---- -ooo o---"),
+    ("transient, registered peer", TRANSIENT, account(OTHER, true), "---- ---- ---- ---- -ooo o--o"),
+    ("transient, guest", TRANSIENT, guest(OTHER_PEER, false), "---- ---- ---- ---- -ooo o---"),
+    ("transient, registered guest", TRANSIENT, guest(OTHER_PEER, true), "---- ---- ---- ---- -ooo o--o"),
+    ("transient, itself", TRANSIENT, guest(PEER, false), "---- ---- ---- ---- ---- -o--"),
+    ("transient, itself, called a peer", TRANSIENT, guest(PEER, true), "---- ---- ---- ---- ---- -o--"),
+    ("admin, server", Actor::Admin, Resource::Server, "---- ---- ---- ---o ---- ----"),
+    ("admin, account", Actor::Admin, account(OTHER, false), "---- ooo- ---- ooo- ---- ----"),
+    ("admin, called a peer", Actor::Admin, account(OTHER, true), "---- ooo- ---- ooo- ---- ----"),
+    ("admin, guest", Actor::Admin, guest(OTHER_PEER, false), "---- ---- ---- ---- ---- ----"),
+    ("admin, guest called a peer", Actor::Admin, guest(OTHER_PEER, true), "---- ---- ---- ---- ---- ----"),
 ];
 
-const ACTIONS: [Action; 16] = [
+const ACTIONS: [Action; 24] = [
     Action::Register,
     Action::BeginTransient,
     Action::Login,
@@ -49,6 +68,14 @@ const ACTIONS: [Action; 16] = [
     Action::SetBlocked,
     Action::DeleteAccount,
     Action::ListAccounts,
+    Action::FindPeer,
+    Action::AskPeer,
+    Action::AnswerPeer,
+    Action::BlockPeer,
+    Action::RemovePeer,
+    Action::ReadPeers,
+    Action::Vouch,
+    Action::Relay,
 ];
 
 const DEVICE: Actor = Actor::Device { cid: OWN, peer: PEER };
@@ -56,6 +83,11 @@ const TRANSIENT: Actor = Actor::Transient { peer: PEER };
 
 const fn account(cid: Cid, is_peer: bool) -> Resource {
     Resource::Account { cid, is_peer }
+}
+
+/// A session without an account.
+const fn guest(peer: PeerId, is_peer: bool) -> Resource {
+    Resource::Transient { peer, is_peer }
 }
 
 #[test]
@@ -74,9 +106,10 @@ fn every_actor_may_do_to_every_resource_what_the_table_says_and_nothing_else() {
 fn the_table_has_every_combination() {
     assert_eq!(Action::ALL, ACTIONS);
     let actors = [Actor::Anonymous, DEVICE, TRANSIENT, Actor::Admin];
-    let resources = [Resource::Server, account(OTHER, false), account(OTHER, true)];
+    let accounts = [account(OTHER, false), account(OTHER, true)];
+    let guests = [guest(OTHER_PEER, false), guest(OTHER_PEER, true)];
     for actor in actors {
-        for resource in resources {
+        for resource in [Resource::Server].into_iter().chain(accounts).chain(guests) {
             let has = TABLE.iter().any(|(_, a, r, _)| (a, r) == (&actor, &resource));
             assert!(has, "{actor:?} on {resource:?}");
         }

@@ -3,7 +3,7 @@
 use super::setup::{Kind, account, alice, cid, code, device, new, peer, user};
 use citadel_crypt::handshake::DisplayName;
 use citadel_proto::backend::{
-    AccountChange, Expect, MAX_REVOKED, PasswordHash, Quota, Revision, RevokeDevices, Space, UnixTime,
+    AccountChange, Expect, MAX_REVOKED, Member, PasswordHash, Quota, Revision, RevokeDevices, Space, UnixTime,
 };
 use futures::future::join_all;
 use rstest::rstest;
@@ -24,6 +24,36 @@ async fn an_account_is_found_by_cid_and_by_user_name(
     assert_eq!(backend.account_by_user(&user("Alice")).await.unwrap(), None);
     assert_eq!(backend.account_by_user(&user("alic")).await.unwrap(), None);
     assert_eq!(backend.devices(cid(1)).await.unwrap(), [device(1)]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_member_is_an_account_with_the_device_that_was_asked_for(
+    #[values(Kind::Memory, Kind::Redb, Kind::Sealed)] kind: Kind,
+) {
+    let backend = new(kind);
+    assert_eq!(backend.member(cid(1), peer(1)).await.unwrap(), None);
+    assert_eq!(backend.member_by_user(&user("alice"), peer(1)).await.unwrap(), None);
+    alice(&*backend).await;
+    backend.create_account(account(2, "bob"), device(2)).await.unwrap();
+    let account = backend.account(cid(1)).await.unwrap().unwrap();
+    // Her own device, nobody's, and that of another account.
+    for (number, has_it) in [(1, true), (7, false), (2, false)] {
+        let member = Member { account: account.clone(), device: has_it.then(|| device(number)) };
+        assert_eq!(member.is_live(), has_it);
+        assert_eq!(
+            backend.member_by_user(&user("alice"), peer(number)).await.unwrap().as_ref(),
+            Some(&member)
+        );
+        assert_eq!(backend.member(cid(1), peer(number)).await.unwrap(), Some(member));
+    }
+    let block = AccountChange { blocked: Some(true), ..AccountChange::default() };
+    backend.update_account(cid(1), Revision(1), block).await.unwrap();
+    backend.revoke_device(cid(2), peer(2), UnixTime(300)).await.unwrap();
+    let blocked = backend.member(cid(1), peer(1)).await.unwrap().unwrap();
+    assert!(blocked.account.blocked && !blocked.is_live());
+    let revoked = backend.member_by_user(&user("bob"), peer(2)).await.unwrap().unwrap();
+    assert!(!revoked.account.blocked && !revoked.is_live());
 }
 
 #[rstest]

@@ -4,6 +4,7 @@
 use super::setup::sealed;
 use citadel_proto::backend::{Redb, RedbConfig, SealScope};
 use citadel_tests::backend_script::{Dump, Model, Op, script};
+use citadel_tests::canary;
 use citadel_tests::crash_disk::{CrashDisk, Moment};
 use rstest::rstest;
 
@@ -21,6 +22,7 @@ struct Run {
 }
 
 async fn run(ops: &[Op], config: RedbConfig) -> Run {
+    canary::watch();
     let (disk, mut model) = (CrashDisk::default(), Model::default());
     redb::Builder::new().create_with_backend(disk.clone()).unwrap().close().unwrap();
     let created = disk.moment();
@@ -39,8 +41,11 @@ async fn run(ops: &[Op], config: RedbConfig) -> Run {
 fn nothing_acknowledged_is_lost_and_nothing_is_half_there(#[values(false, true)] is_sealed: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let config = || if is_sealed { sealed(1, SealScope::All) } else { RedbConfig::default() };
-    let ops = script(if is_sealed { 2 } else { 1 }, 24);
+    let ops = script(if is_sealed { 7 } else { 1 }, 24);
     let Run { disk, created, dumps, acknowledged } = runtime.block_on(run(&ops, config()));
+    let pairs = |dump: &Dump| dump.accounts.values().map(|of| of.pairs.clone()).collect::<Vec<_>>();
+    let changes = dumps.windows(2).filter(|pair| pairs(&pair[0]) != pairs(&pair[1])).count();
+    assert!(changes > 3, "only {changes} operations change pairs");
     let mut images = 0;
     disk.history().crashes(SUBSETS, |moment, image| {
         // A file gets its name when redb has created it: an earlier crash leaves none.

@@ -7,6 +7,7 @@
 use super::setup::File;
 use citadel_proto::backend::Redb;
 use citadel_tests::backend_script::{Dump, Model, Op, script};
+use citadel_tests::canary;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -36,6 +37,7 @@ fn model_after(ops: &[Op]) -> Model {
 #[test]
 fn the_process_that_is_killed() {
     let (Ok(file), Ok(first)) = (std::env::var(FILE), std::env::var(FIRST)) else { return };
+    canary::watch();
     let first: usize = first.parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let backend = Redb::open(file).unwrap();

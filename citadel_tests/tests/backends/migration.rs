@@ -4,16 +4,21 @@ use super::setup::{File, sealed};
 use citadel_proto::backend::{
     Backend, BackendError, Expect, Quota, Redb, RedbConfig, SealScope, Space, UnixTime, ValueVersion,
 };
+use citadel_tests::backend_script::{Answer, Dump, Expected, Model, Op};
 use citadel_tests::schema_1::{self, AccountV1};
-use citadel_tests::sources;
+use citadel_tests::{schema_2, sources};
 use redb::{Database, TableDefinition};
 use rstest::rstest;
 use std::fs;
 
 /// A copy of the file that was stored when schema 1 was the newest.
 fn stored() -> File {
+    copy_of(schema_1::STORED)
+}
+
+fn copy_of(path: &str) -> File {
     let file = File::new();
-    fs::copy(sources::root().join(schema_1::STORED), file.path()).expect("the stored file");
+    fs::copy(sources::root().join(path), file.path()).expect("the stored file");
     file
 }
 
@@ -101,6 +106,63 @@ fn a_damaged_old_file_is_refused_and_left_as_it_is() {
     }
 }
 
+/// What goes on in a store of accounts 0, 1 and 2 that knew nothing of peers.
+const AFTERWARDS: [Op; 9] = [
+    Op::Push(0, 1),
+    Op::Put(0, None, 1, 3, Expected::Absent),
+    Op::PutPair(0, 1, 1, 40, Expected::Absent, 1),
+    Op::PutPair(2, 1, 1, 40, Expected::Absent, 1),
+    Op::PutVouch(1, 0, 1, 9),
+    Op::RemoveMail(0, 99),
+    Op::Remove(0),
+    Op::PutPair(2, 1, 1, 40, Expected::Absent, 1),
+    Op::TakeTicket(2, 0),
+];
+
+#[rstest]
+#[tokio::test]
+async fn the_stored_file_of_schema_2_gains_pairs_and_keeps_everything(
+    #[values(None, Some(SealScope::Secrets), Some(SealScope::All))] scope: Option<SealScope>,
+) {
+    let (file, mut model) = (copy_of(schema_2::STORED), Model::default());
+    for op in schema_2::operations() {
+        model.apply(&op);
+    }
+    let open =
+        || Redb::open_with(file.path(), scope.map_or_else(RedbConfig::default, |scope| sealed(1, scope)));
+    for _ in 0..2 {
+        assert_eq!(Dump::of(&open().unwrap()).await.unwrap(), model.dump);
+    }
+    let backend = open().unwrap();
+    for op in AFTERWARDS {
+        assert_eq!(op.run(&backend, &model).await, model.apply(&op), "{op:?}");
+    }
+    assert_eq!(Dump::of(&backend).await.unwrap(), model.dump);
+    assert_eq!(model.dump.accounts[&2].pairs.len(), 1, "the operations reached what they are about");
+    let kept = Op::TakeTicket(1, 0).run(&backend, &model).await;
+    assert!(matches!(kept, Answer::Bytes(Some(secret)) if secret.len() == 30));
+}
+
+#[test]
+fn a_damaged_file_of_schema_2_is_refused_and_left_as_it_is() {
+    let file = copy_of(schema_2::STORED);
+    let usage = TableDefinition::<&[u8], &[u8]>::new("usage");
+    let database = Database::open(file.path()).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(usage).unwrap().insert(&[0xFF; 8][..], &[1, 7][..]).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    for _ in 0..2 {
+        let opened = Redb::open(file.path());
+        assert!(matches!(opened, Err(BackendError::Corrupt { table: "usage" })));
+    }
+    // The records before the damaged one are still of their version.
+    let database = Database::open(file.path()).unwrap();
+    let read = redb::ReadableDatabase::begin_read(&database).unwrap().open_table(usage).unwrap();
+    let (_, first) = redb::ReadableTable::first(&read).unwrap().unwrap();
+    assert_eq!(first.value()[0], 1);
+}
+
 #[test]
 fn a_newer_schema_is_refused() {
     let file = File::new();
@@ -108,9 +170,9 @@ fn a_newer_schema_is_refused() {
     let database = Database::open(file.path()).unwrap();
     let write = database.begin_write().unwrap();
     let meta = TableDefinition::<&[u8], &[u8]>::new("meta");
-    write.open_table(meta).unwrap().insert(&b"schema"[..], &3_u32.to_le_bytes()[..]).unwrap();
+    write.open_table(meta).unwrap().insert(&b"schema"[..], &4_u32.to_le_bytes()[..]).unwrap();
     write.commit().unwrap();
     drop(database);
     let opened = Redb::open_with(file.path(), RedbConfig::default());
-    assert!(matches!(opened, Err(BackendError::NewerVersion { found: 3, known: 2 })));
+    assert!(matches!(opened, Err(BackendError::NewerVersion { found: 4, known: 3 })));
 }

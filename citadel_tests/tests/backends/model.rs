@@ -42,6 +42,15 @@ fn op() -> impl Strategy<Value = Op> {
         1 => user.prop_map(Op::ByUser),
         2 => (of(), 0..12_u8, 0..5_u8).prop_map(|(a, after, limit)| Op::Mail(a, after, limit)),
         2 => (of(), about(), key.clone()).prop_map(|(a, about, key)| Op::Value(a, about, key)),
+        6 => (of(), of(), 0..25_u8, length(), expected(), 1..3_u8)
+            .prop_map(|(a, b, kind, len, expected, most)| Op::PutPair(a, b, kind, len, expected, most)),
+        2 => (of(), of(), expected()).prop_map(|(a, b, expected)| Op::PutPair(a, b, 0, 0, expected, 2)),
+        2 => (of(), 0..2_u8, 0..2_u8, length())
+            .prop_map(|(a, subject, signer, len)| Op::PutVouch(a, subject, signer, len)),
+        1 => (of(), of()).prop_map(|(a, b)| Op::Pair(a, b)),
+        2 => (of(), proptest::option::of(of()), 0..3_u8)
+            .prop_map(|(a, after, limit)| Op::Pairs(a, after, limit)),
+        1 => of().prop_map(Op::Vouches),
         3 => (of(), about(), proptest::option::of(0..3_u8), proptest::option::of(key), 0..5_u8)
             .prop_map(|(a, about, first, after, limit)| Op::List(a, about, first, after, limit)),
     ]

@@ -1,15 +1,23 @@
 //! Secrets at rest.
 
-use super::setup::{File, alice, cid, code, key, sealed};
+use super::setup::{File, account, alice, cid, code, device, key, peer, sealed};
 use citadel_proto::backend::{
-    Backend, BackendError, Expect, Quota, Redb, RedbConfig, SealScope, Space, TicketName, UnixTime,
+    Backend, BackendError, Expect, Quota, Redb, RedbConfig, Revision, SealScope, Space, StoredPair,
+    TicketName, UnixTime,
 };
+use citadel_proto::peers::{Half, Pair, Stance};
 use citadel_tests::backend_script::{Dump, Model, script};
 use rstest::rstest;
 use std::fs;
 
 const SECRETS: [&[u8]; 2] = [b"first-hash", b"ticket-canary"];
-const DATA: [&[u8]; 2] = [b"mail-canary", b"value-canary"];
+const DATA: [&[u8]; 4] = [b"mail-canary", b"value-canary", b"pair-canary", b"vouch-canary"];
+
+fn asked() -> Pair {
+    let statement = b"pair-canary".to_vec();
+    let lower = Half { stance: Stance::Asked, at: UnixTime(7), statement, blocks: false };
+    Pair { lower, ..Pair::default() }
+}
 
 async fn fill(backend: &dyn Backend) {
     alice(backend).await;
@@ -17,6 +25,9 @@ async fn fill(backend: &dyn Backend) {
     let space = Space::of(cid(1));
     backend.put_value(space, b"key", b"value-canary", Expect::Any, Quota::DEFAULT).await.unwrap();
     backend.put_ticket(&TicketName::new("name").unwrap(), b"ticket-canary", UnixTime(9)).await.unwrap();
+    backend.create_account(account(2, "bob"), device(2)).await.unwrap();
+    backend.put_pair(cid(1), cid(2), &asked(), None, 9).await.unwrap();
+    backend.put_vouch(cid(1), peer(1), peer(2), b"vouch-canary", 9).await.unwrap();
 }
 
 async fn holds_all(backend: &dyn Backend) {
@@ -24,6 +35,10 @@ async fn holds_all(backend: &dyn Backend) {
     assert_eq!(account.password.expose(), "$argon2id$first-hash");
     assert_eq!(backend.mail(cid(1), None, 1).await.unwrap()[0].item, b"mail-canary");
     assert_eq!(backend.value(Space::of(cid(1)), b"key").await.unwrap().unwrap().value, b"value-canary");
+    let stored = Some(StoredPair { pair: asked(), revision: Revision(1) });
+    assert_eq!(backend.pair(cid(1), cid(2)).await.unwrap(), stored);
+    assert_eq!(backend.pair(cid(2), cid(1)).await.unwrap(), stored);
+    assert_eq!(backend.vouches(cid(1)).await.unwrap(), [b"vouch-canary"]);
     let name = TicketName::new("name").unwrap();
     assert_eq!(backend.take_ticket(&name, UnixTime(0)).await.unwrap().unwrap()[..], b"ticket-canary"[..]);
     backend.put_ticket(&name, b"ticket-canary", UnixTime(9)).await.unwrap();
@@ -43,9 +58,8 @@ async fn what_is_sealed_cannot_be_read_in_the_file(
     let backend = Redb::open_with(file.path(), config()).unwrap();
     fill(&backend).await;
     drop(backend);
-    let readable = |canaries: [&[u8]; 2]| canaries.map(|canary| contains(&file, canary));
-    assert_eq!(readable(SECRETS), [scope.is_none(); 2]);
-    assert_eq!(readable(DATA), [scope != Some(SealScope::All); 2]);
+    assert_eq!(SECRETS.map(|canary| contains(&file, canary)), [scope.is_none(); 2]);
+    assert_eq!(DATA.map(|canary| contains(&file, canary)), [scope != Some(SealScope::All); 4]);
     holds_all(&Redb::open_with(file.path(), config()).unwrap()).await;
 }
 

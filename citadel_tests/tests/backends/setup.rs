@@ -6,6 +6,7 @@ use citadel_proto::backend::{
     Backend, BackendError, Device, Memory, NewAccount, PasswordHash, Redb, RedbConfig, SealScope, SealingKey,
     UnixTime,
 };
+use citadel_tests::canary;
 use redb::backends::InMemoryBackend;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) fn sealed(byte: u8, scope: SealScope) -> RedbConfig {
 
 /// An empty store.
 pub(crate) fn new(kind: Kind) -> Arc<dyn Backend> {
+    canary::watch();
     let redb = |config| Arc::new(Redb::with_storage(InMemoryBackend::new(), config).unwrap());
     match kind {
         Kind::Memory => Arc::new(Memory::new()),
@@ -42,6 +44,7 @@ pub(crate) struct File(PathBuf);
 
 impl File {
     pub(crate) fn new() -> Self {
+        canary::watch();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("citadel-{}-{}.redb", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         Self(std::env::temp_dir().join(name))

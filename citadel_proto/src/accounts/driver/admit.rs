@@ -113,9 +113,8 @@ impl Accounts {
     /// Whether the device may still have a session. Whoever shuts it out writes that first and then closes the sessions
     /// that the hub has; a session is in the hub before this is read: one of the two sees the other.
     async fn stands(&self, cid: Cid, peer: PeerId) -> bool {
-        let backend = &self.inner.backend;
-        let (device, account) = (backend.device(cid, peer).await, backend.account(cid).await);
-        matches!((device, account), (Ok(Some(device)), Ok(Some(account))) if device.is_live() && !account.blocked)
+        let member = self.inner.backend.member(cid, peer).await;
+        matches!(member, Ok(Some(member)) if member.is_live())
     }
 
     /// Who the other end of `session` is to the table.

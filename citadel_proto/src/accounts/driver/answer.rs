@@ -18,6 +18,9 @@ impl Inner {
             Need::AccountOf(user) => Fact::Account(backend.account_by_user(&user).await.map_err(failure)?),
             Need::Account(cid) => Fact::Account(backend.account(cid).await.map_err(failure)?),
             Need::Device(cid, peer) => Fact::Device(backend.device(cid, peer).await.map_err(failure)?),
+            Need::Member(user, peer) => {
+                Fact::Member(backend.member_by_user(&user, peer).await.map_err(failure)?)
+            }
             Need::Devices(cid) => Fact::Devices(backend.devices(cid).await.map_err(failure)?),
             Need::Verify { password, against } => {
                 Fact::Verified(self.hashing.verify(password, against).await?)

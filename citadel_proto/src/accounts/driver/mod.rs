@@ -29,7 +29,7 @@ use super::message::{RequestBody, ResponseBody};
 use super::password::{Argon2id, HashError, PasswordHasher};
 use super::service::{self, Answer, Context};
 use super::step::{Machine, Next};
-use crate::backend::Backend;
+use crate::backend::{Backend, UnixTime};
 use crate::driver::{Hub, Session};
 use crate::shutdown::CloseReason;
 use arc_swap::ArcSwap;
@@ -37,6 +37,7 @@ use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, Instance, Refused, Request};
 use citadel_crypt::suite::{CryptoError, CryptoProvider};
 use core::fmt;
+use core::time::Duration;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -138,6 +139,16 @@ impl Accounts {
     /// Entries of rate limits in memory.
     pub fn limited_keys(&self) -> usize {
         self.inner.rules.load().limits.keys()
+    }
+
+    /// The calendar's time.
+    pub(crate) fn unix(&self) -> UnixTime {
+        self.inner.clock.unix()
+    }
+
+    /// Whether `party` may ask somebody now to be its peer; else when.
+    pub(crate) fn may_ask_peer(&self, party: &[u8]) -> Result<(), Duration> {
+        self.inner.rules.load().limits.ask_peer(self.inner.clock.now(), party)
     }
 
     /// Where the accounts are stored.

@@ -41,6 +41,19 @@ impl Accounts {
     /// # Cancel safety
     /// Dropping the future stops answering; requests that were begun are done or not done, never half.
     pub async fn serve(&self, session: &Session) {
+        self.serve_beside(session, Some).await;
+    }
+
+    /// The same beside another service: `other` gets each service channel that is not of accounts, and gives back what it
+    /// does not know.
+    ///
+    /// # Cancel safety
+    /// As [`serve`](Self::serve).
+    pub async fn serve_beside(
+        &self,
+        session: &Session,
+        other: impl Fn(Channel) -> Option<Channel> + Send + Sync,
+    ) {
         let actor = Self::actor(session);
         let turns = Semaphore::new(OUTSTANDING);
         let mut channels = FuturesUnordered::new();
@@ -55,7 +68,11 @@ impl Accounts {
                     Ok(Some(channel)) if is_ours(&channel) => {
                         channels.push(self.serve_channel(session, actor, channel, &turns));
                     }
-                    Ok(Some(other)) => other.reset(NO_REQUEST),
+                    Ok(Some(channel)) => {
+                        if let Some(unknown) = other(channel) {
+                            unknown.reset(NO_REQUEST);
+                        }
+                    }
                     Ok(None) | Err(_) => accepts = false,
                 },
             }

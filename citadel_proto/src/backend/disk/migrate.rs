@@ -8,6 +8,12 @@
 //! | accounts | cid | 1, then user, display name, password hash, created, devices of (peer id, name, added) |
 //! | users | user name | 1, then cid |
 //! | kv | cid, key | 1, then the value |
+//!
+//! Schema 2 had the tables of now but for pairs and vouches, and usage without the numbers of pairs:
+//!
+//! | table | key | record |
+//! |---|---|---|
+//! | usage | cid | 1, then last mail, mails, their bytes, last version, values, their bytes |
 
 use super::super::account::{Device, Revision, UnixTime};
 use super::super::engine::{Read, Write};
@@ -25,7 +31,7 @@ use serde::Deserialize;
 
 /// The values of schema 1.
 const KV: Bytes = TableDefinition::new("kv");
-/// First byte of every record of schema 1.
+/// First byte of every record that is migrated.
 const VERSION: u8 = 1;
 
 #[derive(Deserialize)]
@@ -52,6 +58,30 @@ pub(super) fn from_1(tables: &mut WriteTables) -> Result<(), BackendError> {
     }
     values(tables)?;
     tables.transaction().delete_table(KV).map_err(failed)?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct UsageV1 {
+    last_mail: u64,
+    mails: u64,
+    mail_bytes: u64,
+    last_version: u64,
+    values: u64,
+    value_bytes: u64,
+}
+
+/// From schema 2 to the present one, within the transaction. Tables that are missing are made by who opens the file.
+pub(super) fn from_2(tables: &mut WriteTables) -> Result<(), BackendError> {
+    for key in keys_of(tables, Table::Usage)? {
+        let record = tables.get(Table::Usage, &key)?.ok_or(Table::Usage.corrupt())?;
+        let bytes = body(Table::Usage, &record)?;
+        let old: UsageV1 = wire::decode(bytes, wire::MAX_LEN).map_err(|_| Table::Usage.corrupt())?;
+        let UsageV1 { last_mail, mails, mail_bytes, last_version, values, value_bytes } = old;
+        let held =
+            Usage { last_mail, mails, mail_bytes, last_version, values, value_bytes, ..Usage::default() };
+        tables.put(Table::Usage, &key, held.encode())?;
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::super::sealing::{SealScope, Sealer};
 use super::super::store::reseal;
 use super::tables::{Bytes, WriteTables, definition, failed, file_is_damaged};
 use super::{RedbConfig, begin, migrate};
+use citadel_crypt::private_file::{self, Beside};
 use citadel_crypt::suite::{CryptoProvider, Native};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, TableDefinition};
@@ -20,7 +21,7 @@ const SCHEMA: &[u8] = b"schema";
 /// Scope of the seal and a sealed field that only the right key opens; absent without a seal.
 const SEAL: &[u8] = b"seal";
 /// The schema written now.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 pub(super) fn builder(config: &RedbConfig) -> Builder {
     let mut builder = Builder::new();
@@ -47,27 +48,17 @@ fn database(file: File, config: &RedbConfig) -> Result<Database, BackendError> {
 fn create(path: &Path, config: &RedbConfig) -> Result<(), BackendError> {
     let mut unique = [0; 8];
     Native.random(&mut unique)?;
-    let mut name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.to_owned();
-    name.push(format!(".{:016x}.new", u64::from_le_bytes(unique)));
-    let beside = path.with_file_name(name);
-    let named = create_new(&beside, config).and_then(|()| give_name(&beside, path));
-    // A link leaves the first name behind, a failure may leave the file.
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::warn!(target: "citadel::backend", "{} is left behind: {error}", beside.display());
-        }
-        _ => {}
-    }
-    named?;
-    Ok(sync_folder(path)?)
+    let beside =
+        Beside::new(path, unique, "new").ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    create_new(beside.path(), config)?;
+    give_name(beside.path(), path)?;
+    drop(beside);
+    Ok(private_file::sync_folder(path)?)
 }
 
 fn create_new(path: &Path, config: &RedbConfig) -> Result<(), BackendError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    database(options.open(path)?, config)?.close().map_err(failed)
+    let file = private_file::new_file().read(true).open(path)?;
+    database(file, config)?.close().map_err(failed)
 }
 
 fn give_name(beside: &Path, path: &Path) -> Result<(), BackendError> {
@@ -77,18 +68,6 @@ fn give_name(beside: &Path, path: &Path) -> Result<(), BackendError> {
         // Some file systems have no links.
         Err(_) => Ok(fs::rename(beside, path)?),
     }
-}
-
-/// A file is safe from a crash only once the folder that names it is.
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_path: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// Brings the file to the schema and the seal of now, in one transaction; the sealer of its records.
@@ -115,6 +94,7 @@ fn prepare_tables(tables: &mut WriteTables, config: &RedbConfig) -> Result<(Seal
         Some(VERSION) => {}
         Some(found) if found > VERSION => return Err(BackendError::NewerVersion { found, known: VERSION }),
         Some(1) => migrate::from_1(tables)?,
+        Some(2) => migrate::from_2(tables)?,
         Some(_) => return Err(file_is_damaged()),
         None => {
             if tables.transaction().list_tables().map_err(failed)?.any(|table| is_foreign(&table)) {

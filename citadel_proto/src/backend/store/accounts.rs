@@ -100,7 +100,8 @@ impl Writer<'_> {
         let Some(record) = self.tables.get(Table::Accounts, &key)? else { return Ok(false) };
         let record = AccountRecord::decode(&record)?;
         self.tables.delete(Table::Users, record.user.as_str().as_bytes())?;
-        for table in [Table::Accounts, Table::Devices, Table::Usage, Table::Mail, Table::Values] {
+        self.delete_pairs_with(cid)?;
+        for table in Table::ALL.into_iter().filter(|table| table.is_by_account()) {
             self.delete_prefix(table, &key)?;
         }
         Ok(true)

@@ -1,15 +1,36 @@
 //! Devices of an account.
 
 use super::super::MAX_REVOKED;
-use super::super::account::{Device, RevokeDevices, UnixTime};
+use super::super::account::{Account, Device, Member, RevokeDevices, UnixTime};
 use super::super::error::{BackendError, Conflict, Limit};
 use super::super::record::{Table, decode_device, encode_device, keys};
 use super::{Reader, Writer};
 use citadel_crypt::addr::PeerId;
-use citadel_crypt::handshake::Cid;
+use citadel_crypt::handshake::{Cid, UserName};
 use core::ops::ControlFlow;
 
+/// No account has it.
+const NOBODY: Cid = Cid(0);
+
 impl Reader<'_> {
+    pub(in super::super) fn member(&self, cid: Cid, peer: PeerId) -> Result<Option<Member>, BackendError> {
+        self.with_device(self.account(cid)?, peer)
+    }
+
+    pub(in super::super) fn member_by_user(
+        &self,
+        user: &UserName,
+        peer: PeerId,
+    ) -> Result<Option<Member>, BackendError> {
+        self.with_device(self.account_by_user(user)?, peer)
+    }
+
+    /// Where there is no account, nobody's device is looked for: whoever asks learns nothing by the time that it takes.
+    fn with_device(&self, account: Option<Account>, peer: PeerId) -> Result<Option<Member>, BackendError> {
+        let device = self.device(account.as_ref().map_or(NOBODY, |account| account.cid), peer)?;
+        Ok(account.map(|account| Member { account, device }))
+    }
+
     pub(in super::super) fn device(&self, cid: Cid, peer: PeerId) -> Result<Option<Device>, BackendError> {
         let key = keys::device(cid, peer);
         let record = self.tables.get(Table::Devices, &key)?;

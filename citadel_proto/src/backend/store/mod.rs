@@ -1,12 +1,14 @@
 //! What every transaction of a backend means, over ordered tables of bytes.
 //!
 //! Invariants: every user name leads to the account that has it, and every account's name leads to it; devices, mail,
-//! values and usage exist only of accounts that exist; usage counts what is there. A transaction checks before it
+//! values, pairs, vouches and usage exist only of accounts that exist; a pair is recorded twice, the same under each of its
+//! accounts; usage counts what is there. A transaction checks before it
 //! writes, and what it wrote is undone when it fails all the same.
 
 mod accounts;
 mod devices;
 mod mailbox;
+mod pairs;
 mod reseal;
 mod tickets;
 mod values;

@@ -2,8 +2,10 @@
 
 use super::super::engine::Write;
 use super::super::error::BackendError;
+use super::super::pair::StoredPair;
 use super::super::record::{
-    AccountRecord, Table, keys, open_mail, open_ticket, open_value, seal_mail, seal_ticket, seal_value,
+    AccountRecord, Table, keys, open_mail, open_pair, open_ticket, open_value, open_vouch, seal_mail,
+    seal_pair, seal_ticket, seal_value, seal_vouch,
 };
 use super::super::sealing::Sealer;
 use core::ops::ControlFlow;
@@ -17,7 +19,9 @@ pub(in super::super) fn reseal(
     from: &Sealer,
     to: &Sealer,
 ) -> Result<(), BackendError> {
-    for table in [Table::Accounts, Table::Mail, Table::Values, Table::Tickets] {
+    let with_fields =
+        [Table::Accounts, Table::Mail, Table::Values, Table::Tickets, Table::Pairs, Table::Vouches];
+    for table in with_fields {
         let mut next = Vec::new();
         loop {
             let mut found = Vec::new();
@@ -62,6 +66,11 @@ fn resealed(
             let (expires, secret) = open_ticket(from, key, record)?;
             seal_ticket(to, key, expires, &secret)
         }
+        Table::Pairs => {
+            let StoredPair { pair, revision } = open_pair(from, key, record)?;
+            seal_pair(to, key, revision, &pair)
+        }
+        Table::Vouches => seal_vouch(to, key, &open_vouch(from, key, record)?),
         Table::Users | Table::Devices | Table::Usage => Ok(record.to_vec()),
     }
 }

@@ -8,6 +8,7 @@ use citadel_crypt::identity::Identity;
 use citadel_crypt::suite::{Native, SecurityLevel, Suite};
 use citadel_proto::SessionConfig;
 use citadel_proto::driver::HandshakeCaps;
+use citadel_proto::peers::PeersConfig;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -73,6 +74,11 @@ impl EndpointConfig {
     pub(crate) fn server(&self, identity: &Arc<Identity>) -> Result<ServerConfig, HandshakeError> {
         let server = ServerConfig::new(self.common(identity)).map_err(|_| HandshakeError::Unavailable)?;
         Ok(ServerConfig { psks: Arc::clone(&self.accepted_psks), require_psk: self.require_psk, ..server })
+    }
+
+    /// The configuration of sessions with peers. Pre-shared keys are those of servers: a peer is not asked for one.
+    pub(crate) fn peers(&self, identity: &Arc<Identity>) -> PeersConfig {
+        PeersConfig::new(self.common(identity), self.session.clone())
     }
 
     fn common(&self, identity: &Arc<Identity>) -> HandshakeConfig {

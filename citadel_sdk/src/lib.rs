@@ -80,6 +80,11 @@ pub use citadel_proto::driver::{
     Channel, ChannelIo, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming, Permit, Quic,
     RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, WeakSession,
 };
+pub use citadel_proto::peers::{
+    ConnectError as PeerConnectError, FilePins, MemoryPins, Party, PeerClient, PeerEvent, PeerEvents,
+    PeerInfo, PeerSession, PeerTrust, PeersError, PinError, PinStore, Pinned, Standing, Switchboard,
+    Who as WhichPeer,
+};
 pub use citadel_proto::{
     ChannelId, CloseReason, CloseReport, Fault, OpenError, PathLoss, RecvError, RekeyError, RekeyPolicy,
     SendError, SessionConfig, SessionStats, TryRecvError, TrySendError, Unconfirmed,

@@ -1,6 +1,8 @@
 //! What almost every application names.
 
-pub use crate::prefabs::client::SingleClientServerConnectionKernel;
+pub use crate::prefabs::client::{
+    PeerConnection, PeerConnectionKernel, Peers, SingleClientServerConnectionKernel,
+};
 pub use crate::prefabs::server::{ClientConnectListenerKernel, EmptyKernel, InternalServiceKernel};
 pub use crate::{
     Channel, Connection, Endpoint, EndpointConfig, Identity, Incoming, KernelResult, Memory, NetKernel, Node,

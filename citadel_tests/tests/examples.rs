@@ -147,6 +147,39 @@ fn the_reconnecting_client_goes_on_when_its_server_was_killed_and_restarted() {
 }
 
 #[test]
+fn two_peers_chat_and_see_the_same_code() {
+    let mut server = Server::start("kernel_echo_server", &[]);
+    let chat = |own, other| {
+        let mut command = example("peer_chat", &[&server.address, own, other]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap()).lines();
+        (process.stdin.take().unwrap(), output, process)
+    };
+    let (mut alice, mut at_alice, mut alice_process) = chat("alice", "bob");
+    let (mut bob, mut at_bob, mut bob_process) = chat("bob", "alice");
+    let code = |line: String, name: &str| {
+        line.strip_prefix(&format!("{name} is here; compare ")).unwrap().to_owned()
+    };
+    let codes =
+        [code(at_alice.next().unwrap().unwrap(), "bob"), code(at_bob.next().unwrap().unwrap(), "alice")];
+    assert_eq!(codes[0], codes[1]);
+    writeln!(alice, "hello bob").unwrap();
+    assert_eq!(at_bob.next().unwrap().unwrap(), "alice: hello bob");
+    drop(alice);
+    assert_eq!(at_bob.next().unwrap().unwrap(), "alice has said everything");
+    writeln!(bob, "hello alice").unwrap();
+    assert_eq!(at_alice.next().unwrap().unwrap(), "bob: hello alice");
+    drop(bob);
+    assert_eq!(at_alice.next().unwrap().unwrap(), "bob has said everything");
+    for (lines, process) in [(at_alice, &mut alice_process), (at_bob, &mut bob_process)] {
+        let rest: Vec<_> = lines.map(Result::unwrap).collect();
+        assert_eq!(rest, ["closed, 2 sessions, all clean"]);
+        assert!(process.wait().unwrap().success());
+    }
+    assert_eq!(server.interrupt(), "closed, no session was open; 2 ended before\n");
+}
+
+#[test]
 fn the_quickstart_gets_its_file_back_in_a_thousand_rounds_and_closes_cleanly() {
     let output = run("quickstart", &[]);
     let (out, error) = (text(&output.stdout), text(&output.stderr));

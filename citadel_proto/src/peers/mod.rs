@@ -10,8 +10,29 @@
 //! signed statement, never by a server's word (R-P2P-1, R-P2P-6). What a server tells is the state of a pair, whole, never an
 //! event. Contract: `docs/protocol/peers.md`.
 
+mod codec;
+mod consent;
+pub mod driver;
+pub mod meeting;
+mod message;
 mod pair;
 mod party;
+mod pins;
+mod statement;
+pub mod wire;
 
+pub use consent::{Act, ConsentError, OVER_AFTER, Shown};
+pub use driver::{
+    Attendance, ConnectError, FilePins, LaneError, MemoryPins, PEERS_SERVICE, PeerClient, PeerEvent,
+    PeerEvents, PeerInfo, PeerSession, PeersCallError, PeersConfig, PeersError, PinKey, PinStore,
+    PinStoreError, Pinned, Standing, Switchboard,
+};
+pub use message::{PeerAnswer, PeerAsk, PeerAskError, View, Who};
 pub use pair::{Half, Pair, Stance};
 pub use party::Party;
+pub use pins::{MAX_PINNED, Pin, PinError};
+pub use statement::{
+    Acceptance, CheckedAcceptance, CheckedRequest, Claimed, ConsentFault, DeviceStatement, Disown,
+    Introduced, MAX_STATEMENT_LEN, PeerRequest, PeerTrust, RequestHash, Standpoint, Statement,
+    StatementError, StatementNumber, Verified, Vouch, check_acceptance, check_agreement, check_request,
+};

@@ -39,6 +39,15 @@ pub struct Pair {
     pub upper: Half,
 }
 
+impl Half {
+    /// Longest statement, bytes. A vouch, the longest, has two public keys and a signature of 3,373 bytes.
+    pub const MAX_STATEMENT: usize = 8 << 10;
+
+    fn is_nothing(&self) -> bool {
+        self.stance == Stance::Silent && !self.blocks
+    }
+}
+
 impl Pair {
     /// The half of `own` in its pair with `other`, then the other's.
     pub fn halves(&self, own: Party, other: Party) -> (&Half, &Half) {
@@ -60,7 +69,13 @@ impl Pair {
 
     /// Whether there is nothing to remember.
     pub fn is_nothing(&self) -> bool {
-        let silent = |half: &Half| half.stance == Stance::Silent && !half.blocks;
-        silent(&self.lower) && silent(&self.upper)
+        self.lower.is_nothing() && self.upper.is_nothing()
+    }
+
+    /// Whether it is one of the pairs that `own` may have: if all that there is of it is that the other blocks, it is not, or
+    /// strangers could use up the room of whom they block.
+    pub fn counts_for(&self, own: Party, other: Party) -> bool {
+        let (mine, theirs) = self.halves(own, other);
+        !mine.is_nothing() || theirs.stance != Stance::Silent
     }
 }

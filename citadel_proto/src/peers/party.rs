@@ -1,5 +1,6 @@
 //! Who can be a peer.
 
+use super::codec::{Malformed, take_peer, take_u8, take_u64};
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::Cid;
 use core::fmt;
@@ -23,11 +24,20 @@ impl Party {
         }
     }
 
-    /// Its bytes where they are signed: a tag, then the id.
+    /// Its bytes where they are signed or stored: a tag, then the id.
     pub fn to_bytes(self) -> Vec<u8> {
         match self {
             Self::Account(cid) => [&[0][..], &cid.0.to_le_bytes()].concat(),
             Self::Transient(peer) => [&[1][..], peer.as_bytes()].concat(),
+        }
+    }
+
+    /// Takes [`to_bytes`](Self::to_bytes) from the front of `rest`.
+    pub(super) fn take(rest: &mut &[u8]) -> Result<Self, Malformed> {
+        match take_u8(rest)? {
+            0 => take_u64(rest).map(|cid| Self::Account(Cid(cid))),
+            1 => take_peer(rest).map(Self::Transient),
+            _ => Err(Malformed),
         }
     }
 }

@@ -18,9 +18,11 @@ use citadel_proto::backend::{Backend, Memory};
 use citadel_proto::driver::{
     Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Listener, Quic, Tcp, Transport as _,
 };
+use citadel_proto::peers::{MemoryPins, PinStore, Switchboard};
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 
 /// Where a node listens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -32,6 +34,9 @@ pub enum Transport<'a> {
     /// [`over`](crate::ServerConnection::over)`(Quic::new())`.
     Quic(&'a str),
 }
+
+/// Longest deadline of a node's end. A year: sums of it are within what a clock can say.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 enum Listen {
     Tcp(String),
@@ -51,6 +56,8 @@ pub struct NodeBuilder<K> {
     backend: Option<Arc<dyn Backend>>,
     accounts: AccountsConfig,
     trust: Option<ServerTrust>,
+    pins: Arc<dyn PinStore>,
+    require_verified: bool,
     resume: Duration,
     shutdown_deadline: Duration,
 }
@@ -66,6 +73,8 @@ impl<K: NetKernel> NodeBuilder<K> {
             backend: None,
             accounts: AccountsConfig::default(),
             trust: None,
+            pins: Arc::new(MemoryPins::new()),
+            require_verified: false,
             resume: Duration::from_secs(60),
             shutdown_deadline: Duration::from_secs(10),
         }
@@ -135,6 +144,20 @@ impl<K: NetKernel> NodeBuilder<K> {
     /// Nobody by default.
     pub fn trust(mut self, trust: ServerTrust) -> Self {
         self.trust = Some(trust);
+        self
+    }
+
+    /// Where a client keeps what it knows of its peers' devices: [`FilePins`](crate::FilePins) in a file. Without one it is
+    /// kept in memory, and who a peer is is taken from the statements of its registration again after a restart.
+    pub fn pins(mut self, store: impl PinStore) -> Self {
+        self.pins = Arc::new(store);
+        self
+    }
+
+    /// Whether sessions are made only with peers whose peer id was named or whose codes were compared. No by default: the first
+    /// use of a name is trusted, and said to be ([`PeerTrust`](crate::PeerTrust)).
+    pub const fn require_verified(mut self, is_required: bool) -> Self {
+        self.require_verified = is_required;
         self
     }
 
@@ -222,7 +245,8 @@ impl<K: NetKernel> NodeBuilder<K> {
     }
 
     /// Longest time from the beginning of the node's end until sessions are aborted and callbacks cut short. 10 s: more than
-    /// the stages of a session take. `on_stop` has as long again, storage and sockets 5 s and 1 s.
+    /// the stages of a session take, and a year counts for what is longer. `on_stop` has as long again, storage and sockets 5 s
+    /// and 1 s.
     pub const fn shutdown_deadline(mut self, deadline: Duration) -> Self {
         self.shutdown_deadline = deadline;
         self
@@ -246,12 +270,14 @@ impl<K: NetKernel> NodeBuilder<K> {
     /// Dropping the future starts nothing.
     pub async fn start(self) -> Result<Node<K>, NodeError> {
         let Self { kernel, identity, mut config, listen, backend, mut accounts, trust, resume, .. } = self;
-        let deadline = self.shutdown_deadline;
+        let deadline = self.shutdown_deadline.min(LONGEST);
+        let (pins, require_verified) = (self.pins, self.require_verified);
         let identity = identity.ok_or(NodeError::NoIdentity)?;
         config.session.resume = resume;
         accounts.policy.resume = resume;
         let is_server = !listen.is_empty();
-        config.session.services = is_server;
+        // A server answers for accounts and peers, a client takes the lanes of its peers.
+        config.session.services = true;
         let server = config.server(&identity).map_err(|error| NodeError::Config(error.into()))?;
         let hub = Hub::new();
         let server = Arc::new(server);
@@ -260,7 +286,22 @@ impl<K: NetKernel> NodeBuilder<K> {
         let listens = acceptor.as_ref().map(|acceptor| acceptor.local_addrs().to_vec()).unwrap_or_default();
         let door = acceptor.as_ref().map(Arc::downgrade).unwrap_or_default();
         let settings = Settings::new(config, server, door);
-        let parts = Parts { identity, settings, trust, hub, accounts, listens, deadline };
+        let tasks = TaskTracker::new();
+        let board = |accounts| Switchboard::new(accounts, identity.peer_id(), tasks.clone());
+        let board = accounts.clone().map(board);
+        let parts = Parts {
+            identity,
+            settings,
+            trust,
+            hub,
+            accounts,
+            board,
+            pins,
+            require_verified,
+            tasks,
+            listens,
+            deadline,
+        };
         let remote = NodeRemote { inner: Arc::new(Inner::new(parts)) };
         if let Err(source) = kernel.on_start(&remote).await {
             return Err(NodeError::Kernel { source, report: NodeReport::default() });

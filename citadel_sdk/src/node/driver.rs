@@ -10,6 +10,7 @@ use crate::report::NodeReport;
 use citadel_crypt::handshake::Request;
 use citadel_proto::accounts::{Accounts, AdmitError};
 use citadel_proto::driver::{Acceptor, Incoming, Session};
+use citadel_proto::peers::Switchboard;
 use core::fmt;
 use core::ops::Deref;
 use futures::FutureExt;
@@ -224,16 +225,27 @@ async fn admit<K: NetKernel>(
     }
 }
 
-/// The session's handler, and beside it what the session asks of its account.
+/// The session's handler, and beside it what the session asks of its account and of its peers.
 async fn serve<K: NetKernel>(kernel: Arc<K>, inner: Arc<Inner>, session: Session) {
     let _listed = Listed::new(Arc::clone(&inner), &session);
     if let Some(accounts) = &inner.accounts {
-        inner.tasks.spawn(answer(accounts.clone(), session.clone(), inner.aborted.clone()));
+        let board = inner.board.clone();
+        inner.tasks.spawn(answer(accounts.clone(), board, session.clone(), inner.aborted.clone()));
     }
     let handled = session.clone();
     inner.supervise(session, async move { kernel.on_session(handled).await }).await;
 }
 
-async fn answer(accounts: Accounts, session: Session, aborted: CancellationToken) {
-    aborted.run_until_cancelled(accounts.serve(&session)).await;
+async fn answer(
+    accounts: Accounts,
+    board: Option<Switchboard>,
+    session: Session,
+    aborted: CancellationToken,
+) {
+    let attendance = board.map(|board| board.attend(&session));
+    let of_peers = |channel| match &attendance {
+        Some(attendance) => attendance.take(channel),
+        None => Some(channel),
+    };
+    aborted.run_until_cancelled(accounts.serve_beside(&session, of_peers)).await;
 }

@@ -10,6 +10,7 @@ use citadel_crypt::handshake::{Cid, Instance};
 use citadel_crypt::identity::Identity;
 use citadel_proto::accounts::Accounts;
 use citadel_proto::driver::{Hub, Session};
+use citadel_proto::peers::{PeerClient, PeersError, PinStore, Switchboard};
 use citadel_proto::{CloseReason, CloseReport};
 use core::fmt;
 use core::ops::Deref;
@@ -19,6 +20,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,6 +39,12 @@ pub(super) struct Parts {
     pub(super) hub: Hub,
     /// Of a server.
     pub(super) accounts: Option<Accounts>,
+    /// Likewise.
+    pub(super) board: Option<Switchboard>,
+    pub(super) pins: Arc<dyn PinStore>,
+    pub(super) require_verified: bool,
+    /// Every task but the main one.
+    pub(super) tasks: TaskTracker,
     pub(super) listens: Vec<SocketAddr>,
     /// Longest time from the beginning of the end until sessions and callbacks are cut short.
     pub(super) deadline: Duration,
@@ -45,25 +53,25 @@ pub(super) struct Parts {
 /// What a node's tasks share.
 pub(super) struct Inner {
     parts: Parts,
-    /// Every task but the main one.
-    pub(super) tasks: TaskTracker,
     /// Cancelled when the node begins to end.
     pub(super) stopping: CancellationToken,
     /// Cancelled when callbacks are cut short.
     pub(super) aborted: CancellationToken,
     pub(super) sessions: Mutex<HashMap<Instance, Session>>,
     pub(super) history: History,
+    /// The peers of a client, once somebody asked for them.
+    peers: OnceCell<PeerClient>,
 }
 
 impl Inner {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
             parts,
-            tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             aborted: CancellationToken::new(),
             sessions: Mutex::default(),
             history: History::default(),
+            peers: OnceCell::new(),
         }
     }
 }
@@ -166,6 +174,29 @@ impl NodeRemote {
     /// none.
     pub fn accounts(&self) -> Option<&Accounts> {
         self.inner.accounts.as_ref()
+    }
+
+    /// Peers at one server, as that server sees them. A client has none.
+    pub fn switchboard(&self) -> Option<&Switchboard> {
+        self.inner.board.as_ref()
+    }
+
+    /// The peers of this client. The first call reads the pins. They are there once they are
+    /// [attached](PeerClient::attach) to a session with a server.
+    ///
+    /// # Errors
+    /// [`PeersError`]: the pins cannot be read.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn peers(&self) -> Result<PeerClient, PeersError> {
+        let Parts { hub, identity, settings, pins, require_verified, tasks, .. } = &**self.inner;
+        let make = || async {
+            let mut config = settings.config().peers(identity);
+            config.require_verified = *require_verified;
+            PeerClient::new(hub.clone(), Arc::clone(identity), config, Arc::clone(pins), tasks.clone()).await
+        };
+        self.inner.peers.get_or_try_init(make).await.cloned()
     }
 
     /// Opens a session and leaves it to the caller: [`handle`](Self::handle) runs it as the prefabs do. The node's end

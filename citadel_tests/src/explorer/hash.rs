@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-pub(super) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
-pub(super) type FastSet<K> = HashSet<K, BuildHasherDefault<Mix>>;
+pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+pub(crate) type FastSet<K> = HashSet<K, BuildHasherDefault<Mix>>;
 
 /// Multiplies and folds each word (the 128-bit product keeps every bit of the input in play).
 #[derive(Default)]
-pub(super) struct Mix(u64);
+pub(crate) struct Mix(u64);
 
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -47,7 +47,7 @@ fn fold(a: u64, b: u64) -> u64 {
 }
 
 /// Hash of anything, as a number that stands for a key or a tag.
-pub(super) fn digest(value: impl Hash) -> u64 {
+pub(crate) fn digest(value: impl Hash) -> u64 {
     let mut hasher = Mix::default();
     value.hash(&mut hasher);
     hasher.finish()

@@ -12,7 +12,7 @@
 
 mod agreement;
 mod end;
-mod hash;
+pub(crate) mod hash;
 mod invariants;
 mod network;
 mod packet;

@@ -1,35 +1,6 @@
 //! The mutants: what is changed, and what becomes of it.
 
-/// A machine with one rule broken.
-pub(crate) struct Mutant {
-    pub(crate) name: &'static str,
-    pub(crate) changes: &'static [Change],
-    pub(crate) fate: Fate,
-}
-
-/// One place in the machine's folder, read as it stands there and written otherwise.
-pub(crate) struct Change {
-    pub(crate) file: &'static str,
-    /// Occurs exactly once in the whole folder.
-    pub(crate) old: &'static str,
-    pub(crate) new: &'static str,
-}
-
-/// What is required of a mutant.
-pub(crate) enum Fate {
-    /// The explorer finds a violation.
-    Dies,
-    /// It finds none, for this reason.
-    Survives(&'static str),
-}
-
-const fn dies(name: &'static str, changes: &'static [Change]) -> Mutant {
-    Mutant { name, changes, fate: Fate::Dies }
-}
-
-const fn survives(name: &'static str, changes: &'static [Change], reason: &'static str) -> Mutant {
-    Mutant { name, changes, fate: Fate::Survives(reason) }
-}
+use citadel_tests::mutants::{Change, Mutant, dies, survives};
 
 const NO_FLOOR: Change =
     Change { file: "receive.rs", old: "if !self.peer_floor.raise(floor) {", new: "if floor == floor {" };

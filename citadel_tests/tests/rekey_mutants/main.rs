@@ -1,69 +1,59 @@
 //! The explorer must be able to see: each mutant of the rekey machine breaks one rule, and a violation is required.
 //!
 //! A copy of `ratchets/rekey/` with one change is compiled with the explorer into a program of its own and run.
-//! Nothing but `rustc` and the standard library takes part. Mutants that another rule makes harmless are listed
-//! as survivors, with that rule, and are required to survive; so is the unmodified copy.
 
-mod build;
 mod list;
 
-use build::{Program, Verdict};
-use list::{Change, Fate, MUTANTS, Mutant};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use citadel_tests::mutants::{Workshop, check_list};
+use list::MUTANTS;
+use std::path::Path;
 
-/// Two at a time: CI has two cores.
-const WORKERS: usize = 2;
+/// The program: the smallest scenarios that show every rule, each exhaustive or ended by its limit, the first
+/// violation printed.
+const MAIN: &str = r#"
+#[path = "rekey/mod.rs"]
+pub mod rekey;
+#[path = "explorer/mod.rs"]
+pub mod explorer;
+
+use explorer::{Network, Scenario, explore};
+
+const LIMIT: usize = 400_000;
+
+fn main() -> std::process::ExitCode {
+    let any = Network::AnyOrder;
+    let scenarios = [
+        Scenario::new("1 trigger, any order", 1, 0, any),
+        Scenario::new("1 trigger, 1 withdrawal, reliable", 1, 1, Network::Ordered),
+        Scenario::new("1 trigger, 1 withdrawal, any order", 1, 1, any).with_window(2),
+        Scenario::new("1 trigger, halts, data, any order", 1, 0, any).with_halts().with_data(1),
+        Scenario::new("1 trigger, every second round signed, any order", 1, 0, any).with_signed_rounds(1),
+        Scenario::new("2 triggers, 1 withdrawal, reliable", 2, 1, Network::Ordered).with_window(2),
+        Scenario::new("2 triggers, any order", 2, 0, any).with_window(2),
+        Scenario::new("2 triggers, 1 withdrawal, one loss", 2, 1, Network::OrderedWithLoss(1)).with_window(2),
+        Scenario::new("2 triggers, 1 withdrawal, any order", 2, 1, any).with_window(2),
+    ];
+    for scenario in scenarios {
+        match explore(&scenario.with_limit(LIMIT)) {
+            Ok(report) => println!("  {report}{}", if report.exhausted { "" } else { ", given up" }),
+            Err(violation) => {
+                print!("{violation}");
+                return std::process::ExitCode::from(1);
+            }
+        }
+    }
+    std::process::ExitCode::SUCCESS
+}
+"#;
 
 #[test]
 fn every_mutant_is_seen_and_the_machine_itself_passes() {
-    let unmodified = Mutant { name: "unmodified", changes: &[], fate: Fate::Survives("it is the machine") };
-    let all: Vec<&Mutant> = std::iter::once(&unmodified).chain(MUTANTS).collect();
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                while let Some(mutant) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(failure) = judge(mutant) {
-                        failures.lock().expect("no worker panics").push(failure);
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().expect("no worker panics");
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-}
-
-fn judge(mutant: &Mutant) -> Result<(), String> {
-    let program = Program::compile(mutant)?;
-    let name = mutant.name;
-    match (program.run()?, &mutant.fate) {
-        (Verdict::Violation(trace), Fate::Dies) => {
-            build::say(&format!("mutant `{name}` is seen:\n{trace}"));
-            Ok(())
-        }
-        (Verdict::Clean(report), Fate::Survives(_)) if report.contains("given up") => {
-            Err(format!("`{name}` was not explored to its end:\n{report}"))
-        }
-        (Verdict::Clean(report), Fate::Survives(reason)) => {
-            build::say(&format!("`{name}` passes, as expected ({reason}):\n{report}"));
-            Ok(())
-        }
-        (Verdict::Clean(report), Fate::Dies) => Err(format!("mutant `{name}` was not seen:\n{report}")),
-        (Verdict::Violation(trace), Fate::Survives(_)) => Err(format!("`{name}` should pass:\n{trace}")),
-    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rekey_mutants");
+    let parts = &[("../citadel_crypt/src/ratchets/rekey", "rekey"), ("src/explorer", "explorer")];
+    Workshop { folder, parts, machine: "rekey", main: MAIN }.judge(MUTANTS);
 }
 
 #[test]
 fn the_list_is_well_formed() {
-    assert!(MUTANTS.iter().filter(|mutant| matches!(mutant.fate, Fate::Dies)).count() >= 10);
-    for (index, mutant) in MUTANTS.iter().enumerate() {
-        assert!(MUTANTS[..index].iter().all(|other| other.name != mutant.name), "{} twice", mutant.name);
-        assert!(!mutant.changes.is_empty(), "{} changes nothing", mutant.name);
-        for Change { file, old, new } in mutant.changes {
-            assert_ne!(old, new, "{}: {file}", mutant.name);
-        }
-    }
+    check_list(MUTANTS, 10);
 }

@@ -1,0 +1,492 @@
+//! The server's picture of who is there: sessions by party, who watches whom, which lanes there are.
+
+use super::super::consent::Act;
+use super::super::message::{PeerAskError, View};
+use super::super::{Pair, Party, Shown};
+use crate::accounts::Accounts;
+use crate::backend::{Backend, BackendError, Conflict, Limit, Revision, UnixTime};
+use crate::driver::{Session, WeakSession};
+use citadel_crypt::addr::PeerId;
+use citadel_crypt::handshake::{Cid, DisplayName, UserName};
+use core::fmt;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Most pairs of a party. 1,024: what a directory of contacts holds, and 6 MiB of statements on disk at most.
+const MOST_PAIRS: usize = 1_024;
+/// Most requests that wait for a party's answer.
+const MOST_REQUESTS: usize = 64;
+/// Pairs that are read at once.
+const PAGE: usize = 256;
+/// Tries to change a pair that the other party changes at the same time.
+const TRIES: usize = 8;
+
+/// Peers at one server: who has agreed with whom, who is there, the lanes between them. Clones are the same.
+#[derive(Clone)]
+pub struct Switchboard {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) accounts: Accounts,
+    /// The server's own id, which every statement names.
+    pub(super) server: PeerId,
+    pub(super) tasks: TaskTracker,
+    floor: Mutex<Floor>,
+}
+
+/// What is in memory only. The lock is held for one step, never over an await and never for a message of a lane.
+#[derive(Default)]
+struct Floor {
+    next: u64,
+    seats: HashMap<Party, BTreeMap<u64, Arc<Seat>>>,
+    /// Who is told when a party comes or goes.
+    interest: HashMap<Party, BTreeMap<u64, Arc<Seat>>>,
+    /// What ends the lanes between two parties, the lower one first.
+    lanes: HashMap<(Party, Party), BTreeMap<u64, CancellationToken>>,
+    /// Pairs with a party that has no account.
+    transient: HashMap<Party, BTreeMap<Party, Pair>>,
+}
+
+/// A session at the switchboard.
+pub(super) struct Seat {
+    id: u64,
+    pub(super) party: Party,
+    pub(super) device: PeerId,
+    session: WeakSession,
+    watch: Mutex<Watch>,
+    /// Told whenever there is more to tell.
+    pub(super) news: Notify,
+}
+
+/// What a watching client was not told yet. One entry a pair, whatever happens while nobody reads.
+#[derive(Default)]
+struct Watch {
+    is_on: bool,
+    stale: BTreeMap<Party, Stale>,
+    /// Whose coming and going it is told of.
+    interests: BTreeSet<Party>,
+}
+
+/// What of a pair changed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Stale {
+    /// Which devices are there.
+    Presence,
+    /// Anything.
+    Pair,
+}
+
+impl Seat {
+    pub(super) fn session(&self) -> Option<Session> {
+        self.session.upgrade()
+    }
+
+    /// Notes that there is something to tell.
+    fn mark(&self, party: Party, what: Stale) {
+        let mut watch = self.watch.lock();
+        if watch.is_on {
+            let stale = watch.stale.entry(party).or_insert(what);
+            *stale = what.max(*stale);
+            drop(watch);
+            self.news.notify_one();
+        }
+    }
+
+    pub(super) fn begin_watch(&self, parties: impl IntoIterator<Item = Party>) {
+        self.watch.lock().is_on = true;
+        parties.into_iter().for_each(|party| self.mark(party, Stale::Pair));
+        self.news.notify_one();
+    }
+
+    /// The next pair that has to be told.
+    pub(super) fn next_stale(&self) -> Option<(Party, Stale)> {
+        self.watch.lock().stale.pop_first()
+    }
+}
+
+/// A session's place at the switchboard, given up when this goes.
+pub(super) struct Seated {
+    pub(super) inner: Arc<Inner>,
+    pub(super) seat: Arc<Seat>,
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        let told = self.inner.floor.lock().leave(&self.seat);
+        told.into_iter().for_each(|(seat, stale)| seat.mark(self.seat.party, stale));
+    }
+}
+
+/// A lane's place among those of its pair.
+pub(super) struct Listed {
+    inner: Arc<Inner>,
+    pair: (Party, Party),
+    id: u64,
+    pub(super) ended: CancellationToken,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut floor = self.inner.floor.lock();
+        if let Some(lanes) = floor.lanes.get_mut(&self.pair) {
+            lanes.remove(&self.id);
+            if lanes.is_empty() {
+                floor.lanes.remove(&self.pair);
+            }
+        }
+    }
+}
+
+type Told = Vec<(Arc<Seat>, Stale)>;
+
+impl Floor {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn watchers(&self, party: Party, stale: Stale) -> Told {
+        let of = self.interest.get(&party);
+        of.into_iter().flat_map(BTreeMap::values).map(|seat| (Arc::clone(seat), stale)).collect()
+    }
+
+    fn seats_of(&self, party: Party) -> impl Iterator<Item = &Arc<Seat>> {
+        self.seats.get(&party).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Takes a seat away; who is to be told.
+    fn leave(&mut self, seat: &Seat) -> Told {
+        let party = seat.party;
+        if let Some(seats) = self.seats.get_mut(&party) {
+            seats.remove(&seat.id);
+            if seats.is_empty() {
+                self.seats.remove(&party);
+            }
+        }
+        for of in core::mem::take(&mut seat.watch.lock().interests) {
+            self.lose_interest(seat, of);
+        }
+        let is_last = !self.seats.contains_key(&party);
+        if is_last && party.cid().is_none() {
+            self.forget(party)
+        } else {
+            self.watchers(party, Stale::Presence)
+        }
+    }
+
+    fn lose_interest(&mut self, seat: &Seat, of: Party) {
+        if let Some(seats) = self.interest.get_mut(&of) {
+            seats.remove(&seat.id);
+            if seats.is_empty() {
+                self.interest.remove(&of);
+            }
+        }
+    }
+
+    /// What a party without an account agreed to ends with it. Its lanes end by themselves, behind what was said last.
+    fn forget(&mut self, party: Party) -> Told {
+        let others = self.transient.remove(&party).unwrap_or_default();
+        let mut told = Vec::new();
+        for other in others.into_keys() {
+            if let Some(pairs) = self.transient.get_mut(&other) {
+                pairs.remove(&party);
+            }
+            told.extend(self.seats_of(other).map(|seat| (Arc::clone(seat), Stale::Pair)));
+        }
+        self.transient.retain(|_, pairs| !pairs.is_empty());
+        told
+    }
+
+    fn end_lanes(&self, one: Party, other: Party) {
+        let lanes = self.lanes.get(&(one.min(other), one.max(other)));
+        lanes.into_iter().flat_map(BTreeMap::values).for_each(CancellationToken::cancel);
+    }
+
+    fn online(&self, party: Party) -> Vec<PeerId> {
+        let devices: BTreeSet<PeerId> = self.seats_of(party).map(|seat| seat.device).collect();
+        devices.into_iter().collect()
+    }
+}
+
+impl Switchboard {
+    /// The switchboard of the server `server`, whose accounts these are. What it has to do is done in `tasks`, each of which
+    /// ends with its session.
+    pub fn new(accounts: Accounts, server: PeerId, tasks: TaskTracker) -> Self {
+        let inner = Inner { accounts, server, tasks, floor: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Lanes that there are now, each counted once.
+    pub fn lanes(&self) -> usize {
+        self.inner.floor.lock().lanes.values().map(BTreeMap::len).sum()
+    }
+
+    /// Parties that have a session now.
+    pub fn parties(&self) -> usize {
+        self.inner.floor.lock().seats.len()
+    }
+
+    pub(super) fn seat(&self, session: &Session) -> Seated {
+        let device = session.peer_id();
+        let party = session.cid().map_or(Party::Transient(device), Party::Account);
+        let mut floor = self.inner.floor.lock();
+        let id = floor.number();
+        let seat = Arc::new(Seat {
+            id,
+            party,
+            device,
+            session: session.downgrade(),
+            watch: Mutex::default(),
+            news: Notify::new(),
+        });
+        floor.seats.entry(party).or_default().insert(id, Arc::clone(&seat));
+        let told = floor.watchers(party, Stale::Presence);
+        drop(floor);
+        told.into_iter().for_each(|(seat, stale)| seat.mark(party, stale));
+        Seated { inner: Arc::clone(&self.inner), seat }
+    }
+}
+
+impl Inner {
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &**self.accounts.backend()
+    }
+
+    /// The session of that device of a party that came last.
+    pub(super) fn find_seat(&self, party: Party, device: PeerId) -> Option<Arc<Seat>> {
+        let floor = self.floor.lock();
+        floor.seats_of(party).filter(|seat| seat.device == device).last().map(Arc::clone)
+    }
+
+    /// A place for a lane between two parties.
+    pub(super) fn list_lane(self: &Arc<Self>, one: Party, other: Party) -> Listed {
+        let pair = (one.min(other), one.max(other));
+        let ended = CancellationToken::new();
+        let mut floor = self.floor.lock();
+        let id = floor.number();
+        floor.lanes.entry(pair).or_default().insert(id, ended.clone());
+        Listed { inner: Arc::clone(self), pair, id, ended }
+    }
+
+    /// Whether there is such a party: an account, or a session without one.
+    pub(super) async fn exists(&self, party: Party) -> Result<bool, PeerAskError> {
+        match party {
+            Party::Account(cid) => Ok(self.backend().account(cid).await.map_err(failed)?.is_some()),
+            Party::Transient(_) => Ok(self.floor.lock().seats.contains_key(&party)),
+        }
+    }
+
+    /// The account of a user name.
+    pub(super) async fn account_of(&self, user: &UserName) -> Result<Option<Party>, PeerAskError> {
+        let account = self.backend().account_by_user(user).await.map_err(failed)?;
+        Ok(account.map(|account| Party::Account(account.cid)))
+    }
+
+    /// The pair of two parties as it stands; nothing if they have said nothing.
+    pub(super) async fn pair(&self, one: Party, other: Party) -> Result<Pair, PeerAskError> {
+        match (one, other) {
+            (Party::Account(a), Party::Account(b)) => Ok(self
+                .backend()
+                .pair(a, b)
+                .await
+                .map_err(failed)?
+                .map(|stored| stored.pair)
+                .unwrap_or_default()),
+            _ => {
+                let floor = self.floor.lock();
+                let pair = floor.transient.get(&one).and_then(|pairs| pairs.get(&other));
+                Ok(pair.cloned().unwrap_or_default())
+            }
+        }
+    }
+
+    /// Everybody with whom a party has a pair.
+    pub(super) async fn others(&self, party: Party) -> Result<Vec<(Party, Pair)>, PeerAskError> {
+        let mut others = Vec::new();
+        if let Party::Account(cid) = party {
+            let mut after: Option<Cid> = None;
+            loop {
+                let page = self.backend().pairs(cid, after, PAGE).await.map_err(failed)?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(*last);
+                others.extend(page.into_iter().map(|(cid, stored)| (Party::Account(cid), stored.pair)));
+            }
+        }
+        let floor = self.floor.lock();
+        let transient = floor.transient.get(&party).into_iter().flatten();
+        others.extend(transient.map(|(other, pair)| (*other, pair.clone())));
+        Ok(others)
+    }
+
+    /// Whether a party has too many unanswered requests to get another.
+    pub(super) async fn has_many_requests(&self, party: Party) -> Result<bool, PeerAskError> {
+        let now = self.accounts.unix();
+        let others = self.others(party).await?;
+        let waiting = others
+            .iter()
+            .filter(|(other, pair)| matches!(pair.shown_to(party, *other, now), Shown::AskedByThem { .. }));
+        Ok(waiting.count() >= MOST_REQUESTS)
+    }
+
+    /// Does `act` of `own` about `other`: durable when it resolves, and told to both. Says whether it changed anything.
+    pub(super) async fn act(&self, own: Party, other: Party, act: Act) -> Result<bool, PeerAskError> {
+        let now = self.accounts.unix();
+        let (changed, pair) = match (own, other) {
+            (Party::Account(a), Party::Account(b)) => self.act_stored((a, b), act, now).await?,
+            _ => self.act_in_memory(own, other, &act, now)?,
+        };
+        if changed {
+            self.tell(own, other, &pair);
+        }
+        Ok(changed)
+    }
+
+    async fn act_stored(
+        &self,
+        (a, b): (Cid, Cid),
+        act: Act,
+        now: UnixTime,
+    ) -> Result<(bool, Pair), PeerAskError> {
+        let (own, other) = (Party::Account(a), Party::Account(b));
+        for _ in 0..TRIES {
+            let stored = self.backend().pair(a, b).await.map_err(failed)?;
+            let (pair, revision): (Pair, Option<Revision>) =
+                stored.map(|stored| (stored.pair, Some(stored.revision))).unwrap_or_default();
+            let next = super::super::consent::apply(&pair, own, other, act.clone(), now)?;
+            if next == pair {
+                return Ok((false, pair));
+            }
+            match self.backend().put_pair(a, b, &next, revision, MOST_PAIRS).await {
+                Ok(_) => return Ok((true, next)),
+                Err(BackendError::Conflict(Conflict::Revision(_))) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(PeerAskError::Conflict)
+    }
+
+    fn act_in_memory(
+        &self,
+        own: Party,
+        other: Party,
+        act: &Act,
+        now: UnixTime,
+    ) -> Result<(bool, Pair), PeerAskError> {
+        let mut floor = self.floor.lock();
+        let is_there = |party: Party| party.cid().is_some() || floor.seats.contains_key(&party);
+        if !is_there(own) || !is_there(other) {
+            return Err(PeerAskError::Unknown);
+        }
+        let pairs = floor.transient.get(&own);
+        let pair = pairs.and_then(|pairs| pairs.get(&other)).cloned().unwrap_or_default();
+        let next = super::super::consent::apply(&pair, own, other, act.clone(), now)?;
+        let grows = pair.is_nothing() && !next.is_nothing();
+        let len = |party| floor.transient.get(party).map_or(0, BTreeMap::len);
+        if grows && [&own, &other].into_iter().any(|party| len(party) >= MOST_PAIRS) {
+            return Err(PeerAskError::Full);
+        }
+        for (one, another) in [(own, other), (other, own)] {
+            let pairs = floor.transient.entry(one).or_default();
+            if next.is_nothing() {
+                pairs.remove(&another);
+            } else {
+                pairs.insert(another, next.clone());
+            }
+        }
+        floor.transient.retain(|_, pairs| !pairs.is_empty());
+        Ok((next != pair, next))
+    }
+
+    /// A pair is now this: both ends are told, and what it does not allow any more ends.
+    fn tell(&self, own: Party, other: Party, pair: &Pair) {
+        let floor = self.floor.lock();
+        if !pair.is_agreed() {
+            floor.end_lanes(own, other);
+        }
+        let seats = |party| floor.seats_of(party).map(Arc::clone).collect::<Vec<_>>();
+        let (mine, theirs) = (seats(own), seats(other));
+        drop(floor);
+        mine.iter().for_each(|seat| seat.mark(other, Stale::Pair));
+        theirs.iter().for_each(|seat| seat.mark(own, Stale::Pair));
+    }
+
+    /// Every peer of a party is told of its vouches anew.
+    pub(super) async fn tell_vouches(&self, party: Party) -> Result<(), PeerAskError> {
+        for (other, pair) in self.others(party).await? {
+            if pair.is_agreed() {
+                self.tell(party, other, &pair);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which devices of `of`, a peer, are there. `seat` is told from now on when that changes.
+    pub(super) fn presence(&self, seat: &Arc<Seat>, of: Party) -> Vec<PeerId> {
+        let mut floor = self.floor.lock();
+        seat.watch.lock().interests.insert(of);
+        floor.interest.entry(of).or_default().insert(seat.id, Arc::clone(seat));
+        floor.online(of)
+    }
+
+    fn lose_interest(&self, seat: &Seat, of: Party) {
+        let mut floor = self.floor.lock();
+        seat.watch.lock().interests.remove(&of);
+        floor.lose_interest(seat, of);
+    }
+
+    /// What `seat` is told of its pair with `other`.
+    pub(super) async fn view(&self, seat: &Arc<Seat>, other: Party) -> Result<View, PeerAskError> {
+        let pair = self.pair(seat.party, other).await?;
+        let shown = pair.shown_to(seat.party, other, self.accounts.unix());
+        let (mine, _) = pair.halves(seat.party, other);
+        let blocked = mine.blocks;
+        let (user, display_name) = match shown {
+            Shown::AskedByThem { .. } | Shown::Peers { .. } => self.names(other).await?,
+            _ => (None, None),
+        };
+        let is_peer = matches!(shown, Shown::Peers { .. });
+        let (online, vouches) = if is_peer {
+            (self.presence(seat, other), self.vouches(other).await?)
+        } else {
+            self.lose_interest(seat, other);
+            (Vec::new(), Vec::new())
+        };
+        Ok(View { party: other, user, display_name, shown, blocked, online, vouches })
+    }
+
+    async fn names(&self, party: Party) -> Result<(Option<UserName>, Option<DisplayName>), PeerAskError> {
+        let Some(cid) = party.cid() else { return Ok((None, None)) };
+        let account = self.backend().account(cid).await.map_err(failed)?;
+        Ok(account.map(|account| (account.user, account.display_name)).unzip())
+    }
+
+    async fn vouches(&self, party: Party) -> Result<Vec<Vec<u8>>, PeerAskError> {
+        match party {
+            Party::Account(cid) => self.backend().vouches(cid).await.map_err(failed),
+            Party::Transient(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// What the backend says, to who asked.
+pub(super) fn failed(error: BackendError) -> PeerAskError {
+    match error {
+        BackendError::NoAccount => PeerAskError::Unknown,
+        BackendError::Limit(Limit::Pairs | Limit::Vouches) => PeerAskError::Full,
+        error => {
+            log::error!(target: "citadel::peers", "the backend failed: {error}");
+            PeerAskError::Unavailable
+        }
+    }
+}
+
+impl fmt::Debug for Switchboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Switchboard({} parties, {} lanes)", self.parties(), self.lanes())
+    }
+}

@@ -1,0 +1,312 @@
+//! What a client knows of the parties it has to do with, and the changes of that.
+
+use super::super::message::View;
+use super::super::{Party, PeerTrust, PinError, Shown};
+use citadel_crypt::addr::PeerId;
+use citadel_crypt::handshake::{DisplayName, UserName};
+use futures::Stream;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// How two parties stand, from one of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Neither wants anything.
+    #[default]
+    Nothing,
+    /// This end asked, and has no answer.
+    Asked,
+    /// The other one asks.
+    Asking,
+    /// The other one declined.
+    Declined,
+    /// Peers.
+    Peer,
+}
+
+/// What is known of a party.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct PeerInfo {
+    /// Who it is.
+    pub party: Party,
+    /// Its user name, as the server says; of one that asked, or a peer, with an account.
+    pub user: Option<UserName>,
+    /// The name that it wants to be shown, likewise.
+    pub display_name: Option<DisplayName>,
+    /// How the two stand.
+    pub standing: Standing,
+    /// Whether it is blocked here.
+    pub is_blocked: bool,
+    /// Its devices that have a session with the server now, as the server says; of peers alone.
+    pub online: Vec<PeerId>,
+    /// Its devices by signed statements, and what the trust in them rests on; none before it is a peer, and where its
+    /// statements do not hold.
+    pub pinned: Option<Pinned>,
+}
+
+/// A pin as users see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Pinned {
+    /// The devices.
+    pub devices: Vec<PeerId>,
+    /// What the trust in them rests on.
+    pub trust: PeerTrust,
+}
+
+/// A change in what is known of a party.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum PeerEvent {
+    /// It asks to be a peer.
+    Requested(Party),
+    /// It is a peer now.
+    Registered(Party),
+    /// It declined.
+    Declined(Party),
+    /// It is no peer any more, or its request is gone.
+    Removed(Party),
+    /// A device of a peer has a session with the server now.
+    Online(Party, PeerId),
+    /// It has none any more.
+    Offline(Party, PeerId),
+    /// A device of a peer is there that no statement vouches for. No session with it is made.
+    IdentityChanged {
+        /// Whose.
+        party: Party,
+        /// The devices that are pinned.
+        pinned: Vec<PeerId>,
+        /// The one that was found.
+        found: PeerId,
+    },
+}
+
+/// A party as the book has it.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) view: View,
+    pub(super) pinned: Option<Pinned>,
+    /// Why the statements that made it a peer pinned nothing.
+    pub(super) fault: Option<PinError>,
+}
+
+impl Known {
+    pub(super) const fn standing(&self) -> Standing {
+        match self.view.shown {
+            Shown::None => Standing::Nothing,
+            Shown::AskedByYou => Standing::Asked,
+            Shown::AskedByThem { .. } => Standing::Asking,
+            Shown::DeclinedByThem => Standing::Declined,
+            Shown::Peers { .. } => Standing::Peer,
+        }
+    }
+
+    fn info(&self) -> PeerInfo {
+        let View { party, user, display_name, blocked, online, .. } = self.view.clone();
+        let (standing, pinned) = (self.standing(), self.pinned.clone());
+        PeerInfo { party, user, display_name, standing, is_blocked: blocked, online, pinned }
+    }
+}
+
+/// Every party that the server has spoken of.
+pub(super) struct Book {
+    pages: Mutex<Pages>,
+    /// Rises with every change.
+    pub(super) changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Pages {
+    known: BTreeMap<Party, Known>,
+    /// Whom the server has spoken of in this session.
+    told: BTreeSet<Party>,
+    /// It has told everything that there was.
+    is_whole: bool,
+}
+
+impl Book {
+    pub(super) fn new() -> Self {
+        Self { pages: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Pages) -> R) -> R {
+        let result = change(&mut self.pages.lock());
+        self.changes.send_modify(|count| *count += 1);
+        result
+    }
+
+    /// A pair is as it is told now.
+    pub(super) fn put(&self, known: Known) {
+        self.change(|pages| {
+            pages.told.insert(known.view.party);
+            let is_nothing = known.standing() == Standing::Nothing && !known.view.blocked;
+            match is_nothing {
+                true => pages.known.remove(&known.view.party),
+                false => pages.known.insert(known.view.party, known),
+            }
+        });
+    }
+
+    pub(super) fn put_presence(&self, party: Party, online: Vec<PeerId>) {
+        self.change(|pages| {
+            if let Some(known) = pages.known.get_mut(&party) {
+                known.view.online = online;
+            }
+        });
+    }
+
+    /// What a pin is now.
+    pub(super) fn put_pin(&self, party: Party, pinned: Option<Pinned>) {
+        self.change(|pages| {
+            if let Some(known) = pages.known.get_mut(&party) {
+                known.pinned = pinned;
+                known.fault = None;
+            }
+        });
+    }
+
+    /// The server has told everything: what it did not speak of is no more.
+    pub(super) fn set_whole(&self) {
+        self.change(|pages| {
+            let Pages { known, told, is_whole } = pages;
+            known.retain(|party, _| told.contains(party));
+            *is_whole = true;
+        });
+    }
+
+    /// The session with the server is over: who is there is not known any more, the rest stands.
+    pub(super) fn lose_server(&self) {
+        self.change(|pages| {
+            pages.is_whole = false;
+            pages.told.clear();
+            pages.known.values_mut().for_each(|known| known.view.online.clear());
+        });
+    }
+
+    pub(super) fn get(&self, party: Party) -> Option<Known> {
+        self.pages.lock().known.get(&party).cloned()
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.pages.lock().is_whole
+    }
+
+    pub(super) fn list(&self) -> Vec<PeerInfo> {
+        self.pages.lock().known.values().map(Known::info).collect()
+    }
+
+    pub(super) fn info(&self, party: Party) -> Option<PeerInfo> {
+        self.pages.lock().known.get(&party).map(Known::info)
+    }
+
+    /// Waits until `look` gives something. Whoever waits waits on state: what happened before the call counts.
+    pub(super) async fn wait<R>(&self, mut look: impl FnMut(&Self) -> Option<R>) -> R {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            if let Some(result) = look(self) {
+                return result;
+            }
+            if changes.changed().await.is_err() {
+                // The sender lives in `self`: it cannot be gone.
+                core::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// The changes of what is known since this was made, or since the last look: differences of states, so that none is lost and
+/// none waits in a queue that grows. What came and went between two looks is none.
+pub struct PeerEvents {
+    book: Arc<Book>,
+    changes: watch::Receiver<u64>,
+    seen: BTreeMap<Party, Seen>,
+    events: VecDeque<PeerEvent>,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Seen {
+    standing: Standing,
+    online: BTreeSet<PeerId>,
+    pinned: Vec<PeerId>,
+}
+
+impl PeerEvents {
+    pub(super) fn new(book: Arc<Book>) -> Self {
+        let changes = book.changes.subscribe();
+        Self { book, changes, seen: BTreeMap::new(), events: VecDeque::new() }
+    }
+
+    /// The next change. The first ones say what there is.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it resolved has taken nothing.
+    pub async fn next(&mut self) -> PeerEvent {
+        loop {
+            self.changes.mark_unchanged();
+            self.look();
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            if self.changes.changed().await.is_err() {
+                // The sender lives in the book, which this holds.
+                core::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The changes as a stream that owns itself.
+    pub fn into_stream(self) -> impl Stream<Item = PeerEvent> + Send + Unpin + 'static {
+        let next = |mut events: Self| async { Some((events.next().await, events)) };
+        Box::pin(futures::stream::unfold(self, next))
+    }
+
+    fn look(&mut self) {
+        if !self.events.is_empty() {
+            return;
+        }
+        let now: BTreeMap<Party, Seen> = self.book.pages.lock().known.iter().map(seen).collect();
+        let parties: BTreeSet<Party> = now.keys().chain(self.seen.keys()).copied().collect();
+        for party in parties {
+            let (before, after) = (self.seen.get(&party).cloned(), now.get(&party).cloned());
+            self.tell(party, &before.unwrap_or_default(), &after.unwrap_or_default());
+        }
+        self.seen = now;
+    }
+
+    fn tell(&mut self, party: Party, before: &Seen, after: &Seen) {
+        if before.standing != after.standing {
+            self.events.extend(match after.standing {
+                Standing::Asking => Some(PeerEvent::Requested(party)),
+                Standing::Peer => Some(PeerEvent::Registered(party)),
+                Standing::Declined => Some(PeerEvent::Declined(party)),
+                Standing::Nothing => Some(PeerEvent::Removed(party)),
+                Standing::Asked => None,
+            });
+        }
+        let offline = before.online.difference(&after.online);
+        self.events.extend(offline.map(|device| PeerEvent::Offline(party, *device)));
+        for device in after.online.difference(&before.online) {
+            self.events.push_back(if after.pinned.is_empty() || after.pinned.contains(device) {
+                PeerEvent::Online(party, *device)
+            } else {
+                PeerEvent::IdentityChanged { party, pinned: after.pinned.clone(), found: *device }
+            });
+        }
+    }
+}
+
+fn seen((party, known): (&Party, &Known)) -> (Party, Seen) {
+    let pinned = known.pinned.as_ref().map(|pinned| pinned.devices.clone()).unwrap_or_default();
+    (*party, Seen { standing: known.standing(), online: known.view.online.iter().copied().collect(), pinned })
+}
+
+impl core::fmt::Debug for PeerEvents {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "PeerEvents({} parties)", self.seen.len())
+    }
+}

@@ -1,0 +1,445 @@
+//! A client's handle on its peers: who there is, who wants what, and sessions with those who agreed.
+
+use super::super::meeting::MeetingConfig;
+use super::super::message::{PeerAnswer, PeerAsk, PeerAskError, Who};
+use super::super::statement::{
+    ConsentFault, Disown, PeerRequest, Standpoint, Statement, StatementNumber, Vouch, check_request,
+};
+use super::super::{Party, PeerTrust, PinError, Shown};
+use super::book::{Book, PeerEvents, PeerInfo, Standing};
+use super::doors::Doors;
+use super::feed;
+use super::meetings::Meetings;
+use super::pin_store::{PinStore, PinStoreError};
+use super::pins::PinBook;
+use super::uplink::{PeersCallError, Uplink};
+use crate::driver::{Hub, Session};
+use crate::session::SessionConfig;
+use citadel_crypt::addr::PeerId;
+use citadel_crypt::handshake::{Cid, HandshakeConfig, Psk, ServerConfig, SessionKind};
+use citadel_crypt::identity::Identity;
+use citadel_crypt::suite::CryptoError;
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// What a client is told about its peers.
+#[derive(Clone, Debug)]
+pub struct PeersConfig {
+    /// Handshakes with peers; their kind is P2P, whatever this says.
+    pub handshake: HandshakeConfig,
+    /// Pre-shared keys that peers who connect may name.
+    pub accepted_psks: Arc<[Psk]>,
+    /// Whether peers who connect must name one.
+    pub require_psk: bool,
+    /// Sessions with peers. Its resume time bounds how long they outlive what carries them.
+    pub session: SessionConfig,
+    /// Whether sessions are made only with peers whose codes were compared, or whose peer id was named (R-P2P-1).
+    pub require_verified: bool,
+    /// Longest time that a caller waits for a session with a peer. 20 s: two handshakes of 10 s, its own and the one that
+    /// takes its place.
+    pub connect_deadline: Duration,
+}
+
+impl PeersConfig {
+    /// Defaults, for handshakes and sessions like these.
+    pub fn new(handshake: HandshakeConfig, session: SessionConfig) -> Self {
+        Self {
+            handshake: HandshakeConfig { kind: SessionKind::P2P, ..handshake },
+            accepted_psks: Arc::from([]),
+            require_psk: false,
+            session,
+            require_verified: false,
+            connect_deadline: Duration::from_secs(20),
+        }
+    }
+
+    fn answering(&self) -> Result<ServerConfig, CryptoError> {
+        let config = ServerConfig::new(self.handshake.clone())?;
+        Ok(ServerConfig { psks: Arc::clone(&self.accepted_psks), require_psk: self.require_psk, ..config })
+    }
+
+    pub(super) fn meeting(&self) -> MeetingConfig {
+        MeetingConfig { patience: self.handshake.deadline, ..MeetingConfig::default() }
+    }
+}
+
+/// Why something about peers was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeersError {
+    /// The server did not do it, or did not answer.
+    #[error(transparent)]
+    Call(#[from] PeersCallError),
+    /// The other one's statement does not hold, or is not of whom the caller named.
+    #[error(transparent)]
+    Statement(#[from] ConsentFault),
+    /// There is no request of that party.
+    #[error("there is no request of that party")]
+    NoRequest,
+    /// What it says of its devices pins nothing, or something else than is pinned.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// It is no peer, or not one whose devices are pinned.
+    #[error("not a peer")]
+    NotPeer,
+    /// The pins cannot be kept.
+    #[error("the pins cannot be kept")]
+    Store(#[from] PinStoreError),
+    /// A primitive failed.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+}
+
+impl PeersError {
+    /// Stable number.
+    pub const fn code(&self) -> u32 {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Statement(_) => 0x1000,
+            Self::NoRequest => 0x1001,
+            Self::NotPeer => 0x1002,
+            Self::Store(_) => 0x1003,
+            Self::Crypto(_) => 0x1004,
+            Self::Pin(_) => 0x1005,
+        }
+    }
+
+    /// Whether the same may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Call(error) if error.is_retryable())
+    }
+}
+
+/// The peers of one client node. Clones are the same.
+///
+/// It outlives the session with the server that it is [attached](Self::attach) to: what is known of peers stays, and so do the
+/// sessions with them, for as long as their own time to resume.
+#[derive(Clone)]
+pub struct PeerClient {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) hub: Hub,
+    pub(super) identity: Arc<Identity>,
+    pub(super) config: PeersConfig,
+    pub(super) book: Arc<Book>,
+    pub(super) pins: PinBook,
+    pub(super) tasks: TaskTracker,
+    pub(super) uplink: watch::Sender<Option<Arc<Uplink>>>,
+    pub(super) meetings: Meetings,
+    /// How handshakes of peers who connect are answered.
+    pub(super) answering: Arc<ServerConfig>,
+    pub(super) doors: Doors,
+}
+
+impl PeerClient {
+    /// The peers of the node `identity`, whose sessions are those of `hub`; pins are read from `store` and kept there. What
+    /// there is to do is done in `tasks`, each of which ends with its session.
+    ///
+    /// # Errors
+    /// [`PeersError::Store`] when the pins cannot be read, [`PeersError::Crypto`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future makes nothing.
+    pub async fn new(
+        hub: Hub,
+        identity: Arc<Identity>,
+        config: PeersConfig,
+        store: Arc<dyn PinStore>,
+        tasks: TaskTracker,
+    ) -> Result<Self, PeersError> {
+        let answering = Arc::new(config.answering()?);
+        let inner = Inner {
+            hub,
+            identity,
+            config,
+            book: Arc::new(Book::new()),
+            pins: PinBook::load(store).await?,
+            tasks,
+            uplink: watch::Sender::new(None),
+            answering,
+            doors: Doors::default(),
+            meetings: Meetings::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Uses `session` from now on: peers are found and reached through its server. A session before it is not used any more.
+    /// Resolves when the server has told everything that there is.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`]: the session is over, or its server has no peers.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the session attached, or as it was.
+    pub async fn attach(&self, session: Session) -> Result<(), PeersError> {
+        let (uplink, recv) = Uplink::open(session).await?;
+        self.inner.uplink.send_replace(Some(Arc::clone(&uplink)));
+        self.inner.tasks.spawn(feed::run(Arc::clone(&self.inner), Arc::clone(&uplink), recv));
+        uplink.ask(&PeerAsk::Watch).await?;
+        let whole = self.inner.book.wait(|book| book.is_whole().then_some(()));
+        tokio::select! {
+            biased;
+            () = whole => Ok(()),
+            _ = uplink.session.closed() => Err(PeersCallError::NoServer.into()),
+        }
+    }
+
+    /// Looks for a party by user name, by account id, or by the peer id of a session without an account. Says that there is
+    /// one, and nothing else of it.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`]; [`PeerAskError::Unknown`](super::super::PeerAskError::Unknown) if there is none.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn find(&self, who: impl Into<Who>) -> Result<Party, PeersError> {
+        match self.inner.ask(PeerAsk::Find(who.into())).await? {
+            PeerAnswer::Found(party) => Ok(party),
+            _ => Err(PeersCallError::Malformed.into()),
+        }
+    }
+
+    /// Asks `party` to be a peer, and does not wait for its answer. One that asked meanwhile is accepted. `expect` is the peer id
+    /// that it must have: then its pin counts as verified.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have asked; asking again is safe.
+    pub async fn ask(&self, party: Party, expect: Option<PeerId>) -> Result<(), PeersError> {
+        if let Some(Shown::AskedByThem { statement }) = self.inner.shown(party) {
+            return self.inner.accept(party, &statement, expect).await;
+        }
+        let uplink = self.inner.uplink()?;
+        let (provider, at) = (&*self.inner.config.handshake.provider, self.inner.standpoint(&uplink, party));
+        let request = PeerRequest::new(provider, &at, expect)?;
+        let request = Statement::from(request).sign(&self.inner.identity)?;
+        self.inner.pins.want((uplink.server, party), expect);
+        uplink.ask(&PeerAsk::Ask { to: party, statement: request }).await?;
+        Ok(())
+    }
+
+    /// Accepts the request of `party`. `expect` as in [`ask`](Self::ask).
+    ///
+    /// # Errors
+    /// [`PeersError::NoRequest`]; [`PeersError::Statement`] when the request is not what it should be; else as
+    /// [`ask`](Self::ask).
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have accepted; accepting again is safe.
+    pub async fn accept(&self, party: Party, expect: Option<PeerId>) -> Result<(), PeersError> {
+        match self.inner.shown(party) {
+            Some(Shown::AskedByThem { statement }) => self.inner.accept(party, &statement, expect).await,
+            Some(Shown::Peers { .. }) => Ok(()),
+            _ => Err(PeersError::NoRequest),
+        }
+    }
+
+    /// Declines the request of `party`.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have declined.
+    pub async fn decline(&self, party: Party) -> Result<(), PeersError> {
+        self.inner.ask(PeerAsk::Decline(party)).await.map(drop)
+    }
+
+    /// Is no peer of `party` any more, takes an unanswered request back, or forgets a declined one; says whether there was
+    /// anything. Its pin goes, and sessions with it close.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`], [`PeersError::Store`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have removed it; removing again is safe.
+    pub async fn remove(&self, party: Party) -> Result<bool, PeersError> {
+        let uplink = self.inner.uplink()?;
+        let answer = uplink.ask(&PeerAsk::Remove(party)).await?;
+        self.inner.pins.remove((uplink.server, party)).await?;
+        self.inner.part(party);
+        match answer {
+            PeerAnswer::Was(was) => Ok(was),
+            _ => Err(PeersCallError::Malformed.into()),
+        }
+    }
+
+    /// Hears nothing of `party` any more, or again. Blocking ends what the two were; the other one is not told.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have done it; doing it again is safe.
+    pub async fn set_blocked(&self, party: Party, blocked: bool) -> Result<(), PeersError> {
+        self.inner.ask(PeerAsk::Block { to: party, blocked }).await.map(drop)
+    }
+
+    /// Everybody with whom there is anything.
+    pub fn list(&self) -> Vec<PeerInfo> {
+        self.inner.book.list()
+    }
+
+    /// What is known of `party`.
+    pub fn info(&self, party: Party) -> Option<PeerInfo> {
+        self.inner.book.info(party)
+    }
+
+    /// What changes, from now on; the first events say what there is.
+    pub fn events(&self) -> PeerEvents {
+        PeerEvents::new(Arc::clone(&self.inner.book))
+    }
+
+    /// Waits until `party` is a peer whose devices are pinned.
+    ///
+    /// # Errors
+    /// [`PeersError::Pin`] if it is a peer and its statements pin nothing, or something else than is pinned.
+    ///
+    /// # Cancel safety
+    /// Waits on state; dropping the future changes nothing.
+    pub async fn registered(&self, party: Party) -> Result<PeerInfo, PeersError> {
+        let look = |book: &Book| {
+            let known = book.get(party).filter(|known| known.standing() == Standing::Peer)?;
+            match known.fault {
+                Some(fault) => Some(Err(fault.into())),
+                None => book.info(party).map(Ok),
+            }
+        };
+        self.inner.book.wait(look).await
+    }
+
+    /// Waits until `party` has answered a request of this end, or there is none, and says how the two stand.
+    ///
+    /// # Cancel safety
+    /// Waits on state; dropping the future changes nothing.
+    pub async fn answered(&self, party: Party) -> Standing {
+        let standing = |book: &Book| book.get(party).map(|known| known.standing()).unwrap_or_default();
+        let is_answer = |standing: &Standing| matches!(standing, Standing::Peer | Standing::Declined);
+        self.inner.book.wait(|book| Some(standing(book)).filter(is_answer)).await
+    }
+
+    /// Waits until a device of `party`, a peer, has a session with the server.
+    ///
+    /// # Cancel safety
+    /// Waits on state; dropping the future changes nothing.
+    pub async fn online(&self, party: Party) {
+        let is_there = |book: &Book| book.get(party).is_some_and(|known| !known.view.online.is_empty());
+        self.inner.book.wait(|book| is_there(book).then_some(())).await;
+    }
+
+    /// Says that the codes were compared with `party` ([`verification_code`](Self::verification_code)): its pin is verified
+    /// from now on.
+    ///
+    /// # Errors
+    /// [`PeersError::NotPeer`], [`PeersError::Store`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have done it.
+    pub async fn mark_verified(&self, party: Party) -> Result<(), PeersError> {
+        let server = self.inner.uplink()?.server;
+        let pinned = self.inner.pins.mark_verified((server, party)).await?.ok_or(PeersError::NotPeer)?;
+        self.inner.book.put_pin(party, Some(pinned));
+        Ok(())
+    }
+
+    /// What this node and the device `peer` compare, by voice or on screen (R-P2P-7).
+    pub fn verification_code(&self, peer: PeerId) -> String {
+        self.inner.identity.peer_id().verification_code(&peer)
+    }
+
+    /// Tells the peers of the own account, signed, that `device` is one of its devices.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have done it.
+    pub async fn vouch(&self, device: PeerId) -> Result<(), PeersError> {
+        let said = |server, account, number| Vouch { server, account, device, number }.into();
+        self.inner.say_of_own(said).await
+    }
+
+    /// Tells the peers of the own account, signed, that `device` is none of its devices any more.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have done it.
+    pub async fn disown(&self, device: PeerId) -> Result<(), PeersError> {
+        let said = |server, account, number| Disown { server, account, device, number }.into();
+        self.inner.say_of_own(said).await
+    }
+}
+
+impl Inner {
+    /// The session with the server, if there is one.
+    pub(super) fn uplink(&self) -> Result<Arc<Uplink>, PeersCallError> {
+        self.uplink.borrow().clone().ok_or(PeersCallError::NoServer)
+    }
+
+    async fn ask(&self, ask: PeerAsk) -> Result<PeerAnswer, PeersError> {
+        Ok(self.uplink()?.ask(&ask).await?)
+    }
+
+    /// From where statements of and to `other` are read.
+    pub(super) fn standpoint(&self, uplink: &Uplink, other: Party) -> Standpoint {
+        Standpoint { server: uplink.server, own: uplink.own, device: self.identity.peer_id(), other }
+    }
+
+    /// Tells all peers something of the own account's devices.
+    async fn say_of_own(
+        &self,
+        said: impl FnOnce(PeerId, Cid, StatementNumber) -> Statement + Send,
+    ) -> Result<(), PeersError> {
+        let uplink = self.uplink()?;
+        let account = uplink.own.cid().ok_or(PeersCallError::Refused(PeerAskError::Denied))?;
+        let statement = said(uplink.server, account, StatementNumber(now())).sign(&self.identity)?;
+        uplink.ask(&PeerAsk::Vouch(statement)).await?;
+        Ok(())
+    }
+
+    fn shown(&self, party: Party) -> Option<Shown> {
+        self.book.get(party).map(|known| known.view.shown)
+    }
+
+    /// Checks a request and accepts it.
+    pub(super) async fn accept(
+        &self,
+        party: Party,
+        request: &[u8],
+        expect: Option<PeerId>,
+    ) -> Result<(), PeersError> {
+        let uplink = self.uplink()?;
+        let checked = check_request(request, &self.standpoint(&uplink, party), expect)?;
+        let acceptance = Statement::from(checked.acceptance()).sign(&self.identity)?;
+        self.pins.want((uplink.server, party), expect);
+        uplink.ask(&PeerAsk::Accept { to: party, statement: acceptance }).await?;
+        Ok(())
+    }
+
+    /// Whether sessions are made with a pin of that trust.
+    pub(super) const fn suffices(&self, trust: PeerTrust) -> bool {
+        matches!(trust, PeerTrust::Verified) || !self.config.require_verified
+    }
+}
+
+/// What orders an own device's statements: they rise as the calendar does.
+#[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl fmt::Debug for PeerClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeerClient({}, {} parties)", self.inner.identity.peer_id(), self.list().len())
+    }
+}

@@ -1,0 +1,422 @@
+//! The meetings of a client: one machine for each device of a peer, driven here.
+//!
+//! Whoever has something to say locks, says it, drains the outputs, unlocks and only then acts, as with a session's machine. An
+//! own attempt is a task; the peer's attempt is a task that waits for its answer.
+
+use super::super::meeting::{Failure, Input, Meeting, NotMet, Output, OwnAttempt, TheirAttempt};
+use super::super::{Party, PeerTrust};
+use super::client::Inner;
+use super::connect::{self, ConnectError};
+use crate::driver::{EstablishError, Session, SessionEvent, SessionEvents, WeakSession};
+use crate::shutdown::CloseReason;
+use citadel_crypt::Timestamp;
+use citadel_crypt::addr::PeerId;
+use citadel_crypt::handshake::{Instance, Psk, RefusalCode};
+use citadel_crypt::ratchets::rekey::Side;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Sessions that peers opened and nobody took yet; beyond it who connects is told that there is no room.
+const MOST_ARRIVALS: usize = 64;
+
+/// The answer to a peer's attempt: yes, until the token says that it is no more; or no.
+pub(super) type Answer = Result<CancellationToken, RefusalCode>;
+
+/// A session with a peer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PeerSession {
+    /// The session, from end to end.
+    pub session: Session,
+    /// With whom.
+    pub party: Party,
+    /// What the trust in the device rests on.
+    pub trust: PeerTrust,
+}
+
+/// All of them.
+pub(super) struct Meetings {
+    all: Mutex<All>,
+    /// Rises whenever a meeting has an outcome, or a session arrived.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct All {
+    meets: HashMap<PeerId, Meet>,
+    arrivals: VecDeque<PeerSession>,
+    next_attempt: u64,
+}
+
+/// One meeting, and what belongs to it.
+struct Meet {
+    machine: Meeting,
+    party: Party,
+    trust: PeerTrust,
+    psk: Option<Arc<Psk>>,
+    /// The attempt of this end, while it runs.
+    own: Option<(OwnAttempt, CancellationToken)>,
+    /// Attempts of the peer that wait for their answer.
+    theirs: HashMap<TheirAttempt, oneshot::Sender<Answer>>,
+    /// Those that were accepted and are not heard yet.
+    accepted: HashMap<TheirAttempt, CancellationToken>,
+    /// Sessions that live.
+    sessions: HashMap<Instance, WeakSession>,
+    callers: usize,
+    outcome: Outcome,
+    /// What the last own attempt failed with.
+    error: Option<Arc<EstablishError>>,
+    timer: CancellationToken,
+}
+
+/// What those who wait get.
+enum Outcome {
+    Pending,
+    /// Held for them until they have taken it.
+    Met(Session),
+    Failed(NotMet),
+}
+
+/// What is to be done once the lock is released.
+enum Effect {
+    Begin(OwnAttempt, CancellationToken, Party, Option<Arc<Psk>>),
+    Answer(oneshot::Sender<Answer>, Answer),
+    Supersede(WeakSession),
+    Greet(Session),
+    Timer(Timestamp, CancellationToken),
+    Watch(SessionEvents, Instance),
+}
+
+impl Meetings {
+    pub(super) fn new() -> Self {
+        Self { all: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+
+    /// The next session that a peer opened without anyone here waiting for it.
+    pub(super) async fn arrival(&self) -> PeerSession {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            if let Some(arrived) = self.all.lock().arrivals.pop_front() {
+                return arrived;
+            }
+            if changes.changed().await.is_err() {
+                // The sender lives in `self`: it cannot be gone.
+                core::future::pending::<()>().await;
+            }
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.all.lock().arrivals.len() < MOST_ARRIVALS
+    }
+
+    /// Every session with these devices that lives.
+    pub(super) fn sessions_of(&self, party: Party) -> Vec<Session> {
+        let all = self.all.lock();
+        let meets = all.meets.values().filter(|meet| meet.party == party);
+        meets.flat_map(|meet| meet.sessions.values()).filter_map(WeakSession::upgrade).collect()
+    }
+}
+
+/// Who asks for a session, until it has one or gives up.
+pub(super) struct Caller {
+    inner: Arc<Inner>,
+    device: PeerId,
+}
+
+impl Caller {
+    /// Asks.
+    pub(super) fn enter(
+        inner: &Arc<Inner>,
+        device: PeerId,
+        party: Party,
+        trust: PeerTrust,
+        psk: Option<Arc<Psk>>,
+    ) -> Self {
+        {
+            let mut all = inner.meetings.all.lock();
+            let meet = all.meet(inner, device, party, trust);
+            meet.callers += 1;
+            meet.psk = psk;
+            if !matches!(meet.outcome, Outcome::Met(_)) {
+                meet.outcome = Outcome::Pending;
+            }
+        }
+        say(inner, device, Input::Dial);
+        Self { inner: Arc::clone(inner), device }
+    }
+
+    /// Waits for the outcome, on state.
+    pub(super) async fn outcome(&self) -> Result<PeerSession, ConnectError> {
+        let meetings = &self.inner.meetings;
+        let mut changes = meetings.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            if let Some(result) = meetings.all.lock().outcome(self.device) {
+                return result;
+            }
+            if changes.changed().await.is_err() {
+                core::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let is_last = {
+            let mut all = self.inner.meetings.all.lock();
+            all.meets.get_mut(&self.device).is_some_and(|meet| {
+                meet.callers -= 1;
+                if meet.callers == 0 {
+                    // The session is its callers' now.
+                    meet.outcome = Outcome::Pending;
+                }
+                meet.callers == 0
+            })
+        };
+        if is_last {
+            say(&self.inner, self.device, Input::Withdraw);
+        }
+    }
+}
+
+impl All {
+    fn meet(&mut self, inner: &Inner, device: PeerId, party: Party, trust: PeerTrust) -> &mut Meet {
+        let meet = self.meets.entry(device).or_insert_with(|| Meet {
+            machine: Meeting::new(inner.identity.peer_id(), device, inner.config.meeting()),
+            party,
+            trust,
+            psk: None,
+            own: None,
+            theirs: HashMap::new(),
+            accepted: HashMap::new(),
+            sessions: HashMap::new(),
+            callers: 0,
+            outcome: Outcome::Pending,
+            error: None,
+            timer: CancellationToken::new(),
+        });
+        (meet.party, meet.trust) = (party, trust);
+        meet
+    }
+
+    fn outcome(&mut self, device: PeerId) -> Option<Result<PeerSession, ConnectError>> {
+        let meet = self.meets.get(&device)?;
+        match &meet.outcome {
+            Outcome::Pending => None,
+            Outcome::Met(session) => {
+                let (session, party, trust) = (session.clone(), meet.party, meet.trust);
+                let instance = session.instance();
+                self.arrivals.retain(|arrived| arrived.session.instance() != instance);
+                Some(Ok(PeerSession { session, party, trust }))
+            }
+            Outcome::Failed(why) => Some(Err(connect::failure(*why, meet.error.clone()))),
+        }
+    }
+}
+
+/// Gives a meeting an input and does what comes of it.
+pub(super) fn say(inner: &Arc<Inner>, device: PeerId, input: Input) {
+    say_with(inner, device, input, None);
+}
+
+/// The same; `session` is the one that the input speaks of.
+fn say_with(inner: &Arc<Inner>, device: PeerId, input: Input, session: Option<&Session>) {
+    let mut effects = Vec::new();
+    {
+        let mut all = inner.meetings.all.lock();
+        let All { meets, arrivals, .. } = &mut *all;
+        let Some(meet) = meets.get_mut(&device) else { return };
+        if let Some(session) = session {
+            meet.sessions.insert(session.instance(), session.downgrade());
+            effects.push(Effect::Watch(session.events(), session.instance()));
+        }
+        meet.look_at_sessions(inner.hub.now());
+        meet.machine.handle(inner.hub.now(), input);
+        while let Some(output) = meet.machine.poll_output() {
+            log::debug!(target: "citadel::peers", "{device}: {input:?} leads to {output:?}");
+            effects.extend(meet.act(output, session, arrivals));
+        }
+        meet.timer.cancel();
+        if let Some((at, _)) = meet.machine.poll_timeout() {
+            meet.timer = CancellationToken::new();
+            effects.push(Effect::Timer(at, meet.timer.clone()));
+        }
+        let is_idle = meet.machine.session().is_none() && meet.machine.poll_timeout().is_none();
+        if meet.callers == 0 && is_idle {
+            meets.remove(&device);
+        }
+    }
+    inner.meetings.changes.send_modify(|count| *count += 1);
+    effects.into_iter().for_each(|effect| perform(inner, device, effect));
+}
+
+impl Meet {
+    /// Tells the machine of sessions that are closing: what has happened counts, whether or not a task has seen it.
+    fn look_at_sessions(&mut self, now: Timestamp) {
+        let is_over = |session: &WeakSession| session.upgrade().is_none_or(|open| open.closing().is_some());
+        let over: Vec<Instance> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| is_over(session))
+            .map(|(instance, _)| *instance)
+            .collect();
+        for instance in over {
+            self.sessions.remove(&instance);
+            self.machine.handle(now, Input::Ended(instance));
+        }
+    }
+
+    fn act(
+        &mut self,
+        output: Output,
+        session: Option<&Session>,
+        arrivals: &mut VecDeque<PeerSession>,
+    ) -> Option<Effect> {
+        match output {
+            Output::Begin(id) => {
+                let token = CancellationToken::new();
+                self.own = Some((id, token.clone()));
+                Some(Effect::Begin(id, token, self.party, self.psk.clone()))
+            }
+            Output::GiveUp(id) => {
+                let own = self.own.take_if(|(own, _)| *own == id);
+                own.into_iter().for_each(|(_, token)| token.cancel());
+                None
+            }
+            Output::Accept(id) => {
+                let token = CancellationToken::new();
+                self.accepted.insert(id, token.clone());
+                self.theirs.remove(&id).map(|waits| Effect::Answer(waits, Ok(token)))
+            }
+            Output::Refuse(id, code) => self.theirs.remove(&id).map(|waits| Effect::Answer(waits, Err(code))),
+            Output::Abandon(id) => {
+                self.accepted.remove(&id).into_iter().for_each(|token| token.cancel());
+                None
+            }
+            Output::Supersede(instance) => {
+                self.sessions.get(&instance).map(|session| Effect::Supersede(session.clone()))
+            }
+            Output::Met(instance) => {
+                let live = session.filter(|session| session.instance() == instance).cloned();
+                let live = live.or_else(|| self.sessions.get(&instance).and_then(WeakSession::upgrade));
+                let live = live?;
+                if self.callers > 0 {
+                    self.outcome = Outcome::Met(live.clone());
+                } else if session.is_some() {
+                    let (session, party, trust) = (live.clone(), self.party, self.trust);
+                    arrivals.push_back(PeerSession { session, party, trust });
+                }
+                // The peer keeps what it hears.
+                (session.is_some() && live.side() == Side::Initiator).then_some(Effect::Greet(live))
+            }
+            Output::NotMet(why) => {
+                self.outcome = Outcome::Failed(why);
+                None
+            }
+        }
+    }
+}
+
+fn perform(inner: &Arc<Inner>, device: PeerId, effect: Effect) {
+    match effect {
+        Effect::Begin(id, token, party, psk) => {
+            inner.tasks.spawn(attempt(Arc::clone(inner), device, party, psk, id, token));
+        }
+        Effect::Answer(waits, answer) => {
+            // Whoever waited for it may be gone: its handshake's deadline passed.
+            let _gone = waits.send(answer);
+        }
+        Effect::Supersede(session) => {
+            session.upgrade().into_iter().for_each(|session| session.begin_shutdown(CloseReason::Superseded));
+        }
+        Effect::Greet(session) => {
+            inner.tasks.spawn(connect::greet(session));
+        }
+        Effect::Timer(at, token) => {
+            let (inner, at) = (Arc::clone(inner), inner.hub.instant(at));
+            inner.tasks.clone().spawn(async move {
+                let timer = tokio::time::sleep_until(at);
+                if token.run_until_cancelled(timer).await.is_some() {
+                    say(&inner, device, Input::Timeout);
+                }
+            });
+        }
+        Effect::Watch(events, instance) => {
+            inner.tasks.spawn(watch(Arc::clone(inner), device, events, instance));
+        }
+    }
+}
+
+/// Tells the meeting when a session is over.
+async fn watch(inner: Arc<Inner>, device: PeerId, mut events: SessionEvents, instance: Instance) {
+    while let Some(event) = events.next().await {
+        if matches!(event, SessionEvent::Closing(_) | SessionEvent::Closed(_)) {
+            break;
+        }
+    }
+    say(&inner, device, Input::Ended(instance));
+}
+
+/// An own attempt, unless it is given up.
+async fn attempt(
+    inner: Arc<Inner>,
+    device: PeerId,
+    party: Party,
+    psk: Option<Arc<Psk>>,
+    id: OwnAttempt,
+    token: CancellationToken,
+) {
+    let dialled = token.run_until_cancelled(connect::dial(&inner, party, device, psk)).await;
+    match dialled {
+        Some(Ok(session)) => {
+            let input = Input::OwnEstablished(id, session.instance());
+            say_with(&inner, device, input, Some(&session));
+        }
+        Some(Err(error)) => {
+            let failure = classify(&error);
+            if let Some(meet) = inner.meetings.all.lock().meets.get_mut(&device) {
+                meet.error = Some(Arc::new(error));
+            }
+            say(&inner, device, Input::OwnFailed(id, failure));
+        }
+        None => {}
+    }
+}
+
+fn classify(error: &EstablishError) -> Failure {
+    match error {
+        EstablishError::Handshake(error) => Failure::of(error),
+        error if error.is_retryable() => Failure::MayPass,
+        _ => Failure::Final,
+    }
+}
+
+/// The peer's attempt waits for its answer; none if nobody will answer it.
+pub(super) fn proven(
+    inner: &Arc<Inner>,
+    device: PeerId,
+    party: Party,
+    trust: PeerTrust,
+) -> (TheirAttempt, oneshot::Receiver<Answer>) {
+    let (sender, receiver) = oneshot::channel();
+    let id = {
+        let mut all = inner.meetings.all.lock();
+        all.next_attempt += 1;
+        let id = TheirAttempt(all.next_attempt);
+        all.meet(inner, device, party, trust).theirs.insert(id, sender);
+        id
+    };
+    say(inner, device, Input::Proven(id));
+    (id, receiver)
+}
+
+/// The peer's attempt is a session now, and the peer was heard on it.
+pub(super) fn established(inner: &Arc<Inner>, device: PeerId, id: TheirAttempt, session: &Session) {
+    say_with(inner, device, Input::TheirEstablished(id, session.instance()), Some(session));
+}

@@ -1,0 +1,30 @@
+//! Peers on tokio: the server's switchboard with its lanes, and a client's peers with their sessions.
+//!
+//! Owns: the service channels of peers on both ends, tasks of lanes and attempts, the pin file, the clock of statements.
+//! Never: who agrees with whom, what a statement is worth, which attempt counts (the machines beside this folder decide).
+//!
+//! A server has a [`Switchboard`]: `board.rs` is its memory, `serve.rs` answers requests, `relay.rs` carries lanes. A client has a
+//! [`PeerClient`]: `uplink.rs` asks, `feed.rs` hears, `book.rs` remembers, `connect.rs` and `meetings.rs` make sessions.
+
+mod board;
+mod book;
+mod client;
+mod connect;
+mod doors;
+mod feed;
+mod meetings;
+mod pin_store;
+mod pins;
+mod relay;
+mod serve;
+mod uplink;
+
+pub use board::Switchboard;
+pub use book::{PeerEvent, PeerEvents, PeerInfo, Pinned, Standing};
+pub use client::{PeerClient, PeersConfig, PeersError};
+pub use connect::ConnectError;
+pub use meetings::PeerSession;
+pub use pin_store::{FilePins, MemoryPins, PinKey, PinStore, PinStoreError};
+pub use relay::LaneError;
+pub use serve::{Attendance, PEERS_SERVICE};
+pub use uplink::PeersCallError;

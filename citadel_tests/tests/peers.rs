@@ -1,0 +1,23 @@
+//! Peers: what they agree and pin, which of two crossing attempts is their session, and nodes that meet through a server.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
+
+#[path = "peers/agree.rs"]
+mod agree;
+#[path = "peers/connect.rs"]
+mod connect;
+#[path = "peers/frozen.rs"]
+mod frozen;
+#[path = "peers/meeting.rs"]
+mod meeting;
+#[path = "peers/people.rs"]
+mod people;
+#[path = "peers/scene.rs"]
+#[allow(dead_code, reason = "shared with the tests of cancellation, which use all of it")]
+mod scene;
+#[path = "peers/sessions.rs"]
+mod sessions;
+#[path = "peers/statement_bytes.rs"]
+mod statement_bytes;
+#[path = "peers/statement_checks.rs"]
+mod statement_checks;

@@ -15,10 +15,17 @@ mod account_support;
 mod accounts;
 #[path = "cancellation/crypt.rs"]
 mod crypt;
+#[path = "cancellation/kinds.rs"]
+mod kinds;
 #[path = "cancellation/nodes.rs"]
 mod nodes;
 #[path = "cancellation/pairs.rs"]
 mod pairs;
+#[path = "peers/scene.rs"]
+#[allow(dead_code, reason = "shared with the tests of peers, which use all of it")]
+mod peer_scene;
+#[path = "cancellation/peers.rs"]
+mod peers;
 #[path = "cancellation/permits.rs"]
 mod permits;
 #[path = "cancellation/proto.rs"]

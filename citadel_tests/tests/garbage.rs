@@ -12,6 +12,7 @@ mod honest;
 use attack::Attack;
 use citadel_sdk::prelude::*;
 use citadel_sdk::{CloseReason, HandshakeCaps};
+use citadel_tests::canary;
 use citadel_tests::measure::percentile;
 use futures::future::join_all;
 use std::net::SocketAddr;
@@ -46,6 +47,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        canary::watch();
         let mut config = EndpointConfig::default();
         config.handshake_caps = CAPS;
         config.handshake_deadline = HANDSHAKE;
@@ -88,6 +90,7 @@ async fn honest_clients(server: &Server) -> Vec<f64> {
 
 /// Peak of the heap and the 99th percentile of an echo while `attacks` go on.
 async fn run(attacks: &[Attack]) -> (usize, f64) {
+    canary::watch();
     let profiler = dhat::Profiler::builder().testing().build();
     let server = Server::start().await;
     let (stop, attackers) = (CancellationToken::new(), TaskTracker::new());

@@ -6,6 +6,7 @@ use citadel_crypt::SecrecyMode;
 use citadel_crypt::ratchets::manager_config::RoundPolicy;
 use citadel_crypt::ratchets::messenger::Messenger;
 use citadel_crypt::ratchets::rekey::Version;
+use citadel_tests::canary;
 use citadel_tests::manager_world::{Setting, assert_same_round, messengers};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -23,7 +24,7 @@ const ROUNDS: u64 = 100;
 
 /// A message that says which it is.
 fn numbered(n: u64) -> Bytes {
-    Bytes::copy_from_slice(&n.to_le_bytes())
+    canary::marked(n.to_le_bytes()).into()
 }
 
 /// The next message is number `n`.

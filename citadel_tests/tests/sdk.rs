@@ -14,6 +14,7 @@ use citadel_sdk::{
     AppProtocol, CloseReason, EstablishError, HandshakeError, Psk, PskHint, RecvError, RefusalCode,
     SecurityLevel, SendError, TrustPolicy,
 };
+use citadel_tests::canary;
 use futures::FutureExt;
 use rstest::rstest;
 use std::sync::Arc;
@@ -28,10 +29,12 @@ struct Pair {
 }
 
 async fn bind(config: EndpointConfig) -> Endpoint {
+    canary::watch();
     Endpoint::bind_with(Identity::generate(), "127.0.0.1:0", config).await.unwrap()
 }
 
 fn client(config: EndpointConfig) -> Endpoint {
+    canary::watch();
     Endpoint::client_with(Identity::generate(), config).unwrap()
 }
 
@@ -51,6 +54,7 @@ async fn pair_with(config: EndpointConfig) -> Pair {
 
 /// A message there and back on channel 0, with rounds by both ends meanwhile.
 async fn works(a: &Session, b: &Session) {
+    canary::watch();
     let (mut there, mut back) = (a.open_channel().await.unwrap(), b.accept_channel().await.unwrap().unwrap());
     let rounds = async { tokio::join!(a.rekey(), b.rekey()) };
     let talk = async {

@@ -9,6 +9,7 @@ mod link;
 pub use counting::{CountingProvider, RoundSecrets};
 pub use link::{Fate, Link, LinkCut, LinkSink, LinkStream, Rule, link};
 
+use crate::canary;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::ratchets::InitialSecrets;
 use citadel_crypt::ratchets::end::EndReason;
@@ -103,6 +104,7 @@ fn world<H>(
     setting: &Setting,
     spawn: impl Fn(SessionKeys, ManagerConfig, LinkSink, LinkStream) -> H,
 ) -> World<H> {
+    canary::watch();
     let (there, sink_there, stream_there) = link(setting.capacity, setting.latency);
     let (back, sink_back, stream_back) = link(setting.capacity, setting.latency);
     let initiator = peer(setting, Side::Initiator, there, |k, c| spawn(k, c, sink_there, stream_back));

@@ -11,6 +11,8 @@ pub struct Function {
     pub owner: Option<String>,
     /// `pub` without a restriction.
     pub is_public: bool,
+    /// Whether a `pub` trait has it.
+    pub in_public_trait: bool,
     /// `async fn`, or a plain one that returns `impl Future`.
     pub is_async: bool,
     /// Whether a `#[cfg(test)]` module holds it.
@@ -31,6 +33,11 @@ impl Function {
         })
     }
 
+    /// Whether what it returns is a future, or holds one.
+    pub fn gives_future(&self) -> bool {
+        self.is_async || returned(&self.signature).contains("Future")
+    }
+
     /// Whether the test runner runs it.
     pub fn is_test(&self) -> bool {
         ["test", "tokio::test", "rstest"].iter().any(|path| self.has_attribute(path))
@@ -46,8 +53,32 @@ pub fn functions(text: &str) -> Vec<Function> {
     reader.found
 }
 
+/// The type behind the arrow of a signature.
+fn returned(signature: &str) -> &str {
+    let (mut angles, mut rounds, mut before) = (0_usize, 0_usize, ' ');
+    for (at, letter) in signature.char_indices() {
+        match letter {
+            '<' if rounds == 0 => angles += 1,
+            '>' if rounds == 0 && before != '-' => angles = angles.saturating_sub(1),
+            '(' => rounds += 1,
+            ')' => rounds = rounds.saturating_sub(1),
+            _ => {}
+        }
+        if letter == ')' && rounds == 0 && angles == 0 {
+            let rest = signature[at + 1..].trim_start();
+            return rest
+                .strip_prefix("->")
+                .map_or("", |rest| rest.split("where").next().unwrap_or(rest))
+                .trim();
+        }
+        before = letter;
+    }
+    ""
+}
+
 enum Block {
-    Owner(String),
+    /// Of an `impl`, or of a trait and whether that is `pub`.
+    Owner(String, bool),
     Tests,
     Function(usize),
     Other,
@@ -139,7 +170,10 @@ impl Reader<'_> {
 
     fn container(&mut self, keyword: &str) {
         let end = self.code[self.at..].find(['{', ';']).map_or(self.code.len(), |offset| self.at + offset);
-        let header = self.code[self.at..end].to_owned();
+        let header = &self.code[self.at..end];
+        // Bounds of a trait may be paths.
+        let header = if keyword == "trait" { header.split(": ").next().unwrap_or(header) } else { header };
+        let is_public_trait = keyword == "trait" && self.head.is_public;
         let tests = self.head.attributes.iter().any(|attribute| attribute.starts_with("cfg(test"));
         self.at = end;
         if !self.code[end..].starts_with('{') {
@@ -148,7 +182,7 @@ impl Reader<'_> {
         self.open(match keyword {
             "mod" if tests => Block::Tests,
             "mod" => Block::Other,
-            _ => Block::Owner(owner(&header)),
+            _ => Block::Owner(owner(header), is_public_trait),
         });
     }
 
@@ -165,13 +199,15 @@ impl Reader<'_> {
         let head = std::mem::take(&mut self.head);
         let line = self.line(start);
         let owner = self.blocks.iter().rev().find_map(|block| match block {
-            Block::Owner(owner) => Some(owner.clone()),
+            Block::Owner(owner, is_public) => Some((owner.clone(), *is_public)),
             _ => None,
         });
+        let (owner, in_public_trait) = owner.map_or((None, false), |(owner, is)| (Some(owner), is));
         self.found.push(Function {
             name,
             owner,
             is_public: head.is_public,
+            in_public_trait,
             is_async: head.is_async || signature.contains("-> impl Future"),
             in_tests: self.blocks.iter().any(|block| matches!(block, Block::Tests)),
             attributes: head.attributes,
@@ -240,7 +276,7 @@ fn owner(header: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::functions;
+    use super::{functions, returned};
 
     const TEXT: &str = r#"
         //! pub async fn not_this()
@@ -258,6 +294,8 @@ mod tests {
         #[rstest]
         #[case::first(1)]
         fn cases(#[case] x: u8, #[values(0, 10)] y: u64) {}
+        pub trait Door: Send + fmt::Debug { async fn open(&self); fn ends(&self) -> Vec<BoxFuture<'static, ()>>; }
+        trait Hidden { async fn open(&self); }
         #[cfg(test)]
         mod tests { #[test] #[ignore = "slow"] fn t() {} }
     "#;
@@ -275,13 +313,35 @@ mod tests {
                 ("later", Some("Lane")),
                 ("poll", Some("Other")),
                 ("cases", None),
+                ("open", Some("Door")),
+                ("ends", Some("Door")),
+                ("open", Some("Hidden")),
                 ("t", None),
             ]
         );
         let public: Vec<_> = found.iter().filter(|f| f.is_public && f.is_async).map(|f| &*f.name).collect();
         assert_eq!(public, ["send", "later"]);
         assert!(found[5].is_test() && found[5].has_attribute("case") && !found[5].in_tests);
-        assert!(found[6].is_test() && found[6].has_attribute("ignore") && found[6].in_tests);
+        let of_traits: Vec<_> = found.iter().filter(|f| f.in_public_trait).map(|f| &*f.name).collect();
+        assert_eq!(of_traits, ["open", "ends"]);
+        let futures: Vec<_> = found.iter().filter(|f| f.gives_future()).map(|f| &*f.name).collect();
+        assert_eq!(futures, ["send", "hidden", "later", "open", "ends", "open"]);
+        assert!(found[9].is_test() && found[9].has_attribute("ignore") && found[9].in_tests);
         assert_eq!(found[0].lines, (6, 9));
+    }
+
+    #[test]
+    fn what_a_function_returns_is_behind_its_own_arrow() {
+        for (signature, expected) in [
+            ("f(x: impl Fn(u8) -> BoxFuture<()>)", ""),
+            ("f(x: impl Fn(u8) -> BoxFuture<()>) -> Self", "Self"),
+            ("new<F, Fut>(f: F) -> Self where F: Fn(u8) -> Fut, Fut: Future<Output = ()>", "Self"),
+            (
+                "f<F: Fn(u8) -> Fut>(f: F) -> Vec<(u8, BoxFuture<'static, ()>)>",
+                "Vec<(u8, BoxFuture<'static, ()>)>",
+            ),
+        ] {
+            assert_eq!(returned(signature), expected, "{signature}");
+        }
     }
 }

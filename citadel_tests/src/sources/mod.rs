@@ -1,13 +1,15 @@
 //! The workspace's own text, for tests about the text: files, functions, documents.
 //!
-//! Owns: finding files, blanking comments and literals, listing functions with their attributes.
+//! Owns: finding files, blanking comments and literals, listing functions with their attributes, and types.
 //! Never: a full Rust parser. It reads formatted code of this workspace and nothing else.
 
 mod functions;
 mod mask;
+mod types;
 
 pub use functions::{Function, functions};
 pub use mask::mask;
+pub use types::public_types;
 
 use std::fs;
 use std::path::{Path, PathBuf};

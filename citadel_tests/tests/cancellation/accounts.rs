@@ -206,6 +206,25 @@ async fn accounts_admit() {
 }
 
 #[tokio::test]
+async fn accounts_serve_beside() {
+    let server = Server::new(Store::Memory);
+    let (device, _session, _) = registered(&server, "alice", "word").await;
+    // Nobody wakes it while nothing is asked.
+    for polls in 0..2 {
+        let (identified, opening) = identified(&server, &device, login("alice")).await;
+        let there = server.accounts.admit(identified, HOME).await.unwrap();
+        let here = opening.await.unwrap().unwrap();
+        assert!(poll_then_drop(server.accounts.serve_beside(&there, Some), polls).await.is_dropped());
+        let client = client(&here);
+        tokio::select! {
+            () = server.accounts.serve_beside(&there, Some) => panic!("the session is open"),
+            profile = client.profile() => assert_eq!(profile.unwrap().user, user("alice")),
+        }
+        here.close(0, "").await;
+    }
+}
+
+#[tokio::test]
 async fn accounts_serve() {
     let server = Server::new(Store::Memory);
     let (device, _session, _) = registered(&server, "alice", "word").await;

@@ -3,12 +3,14 @@
 use super::pairs::forget;
 use citadel_sdk::prelude::*;
 use citadel_sdk::{CloseReason, Who};
+use citadel_tests::canary;
 use citadel_tests::cancel::{at_each_poll, poll_then_drop};
 
 /// More polls than any of these futures needs.
 const MOST: usize = 200;
 
 fn builder<K: NetKernel>(kernel: K) -> NodeBuilder<K> {
+    canary::watch();
     NodeBuilder::new(kernel).identity(Identity::generate()).identities(true).transient(true)
 }
 

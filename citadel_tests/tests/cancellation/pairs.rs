@@ -1,6 +1,7 @@
 //! Two ends of a session over an in-memory path, and what must still work after a future was dropped.
 
 use citadel_sdk::{Endpoint, Identity, Session};
+use citadel_tests::canary;
 use citadel_tests::cancel::Outcome;
 
 /// Both ends of a session.
@@ -11,6 +12,7 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) async fn new() -> Self {
+        canary::watch();
         let (client, server) =
             (Endpoint::client(Identity::generate()), Endpoint::client(Identity::generate()));
         let (near, far) = tokio::io::duplex(64 * 1024);

@@ -7,6 +7,7 @@ use citadel_crypt::suite::Native;
 use citadel_proto::driver::{Channel, Hub, RecvHalf, SendHalf};
 use citadel_proto::{CloseReason, RecvError, SendError, SessionConfig, TrySendError};
 use citadel_sdk::{Identity, RefusalCode, Session};
+use citadel_tests::canary;
 use citadel_tests::cancel::{Outcome, at_each_poll, poll_then_drop};
 use futures::future::{Either, select};
 use std::pin::pin;
@@ -306,6 +307,7 @@ struct Hubs {
 
 impl Hubs {
     fn new() -> Self {
+        canary::watch();
         let common = || {
             let identity = Arc::new(Identity::generate());
             HandshakeConfig::new(Arc::new(Native), identity, SessionKind::C2S)

@@ -2,6 +2,7 @@
 
 use super::pairs::{Pair, forget, works};
 use citadel_sdk::{Endpoint, EndpointConfig, Identity, TrustPolicy};
+use citadel_tests::canary;
 use citadel_tests::cancel::{Outcome, at_each_poll, poll_then_drop};
 use futures::FutureExt;
 use futures::future::{Either, select};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 const MOST: usize = 200;
 
 async fn server() -> Endpoint {
+    canary::watch();
     Endpoint::bind(Identity::generate(), "127.0.0.1:0").await.unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! Clients that want something, and the server's answer to them.
 
 use citadel_sdk::prelude::*;
+use citadel_tests::canary;
 use std::time::Instant;
 
 /// Echoes on channel 0 until the client ends it.
@@ -18,6 +19,7 @@ pub(crate) async fn serve(session: Session) {
 
 /// A session of a new client.
 pub(crate) async fn connect(server: NodeAddr) -> Session {
+    canary::watch();
     Endpoint::client(Identity::generate()).connect(server).await.unwrap()
 }
 

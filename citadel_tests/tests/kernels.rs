@@ -11,6 +11,8 @@ mod common;
 mod ending;
 #[path = "kernels/handlers.rs"]
 mod handlers;
+#[path = "kernels/killed_server.rs"]
+mod killed_server;
 #[path = "kernels/kinds.rs"]
 mod kinds;
 #[path = "kernels/nodes.rs"]

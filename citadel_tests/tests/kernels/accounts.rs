@@ -1,36 +1,14 @@
 //! Nodes with accounts: the ways in, the ways out, and what an administrator does meanwhile.
 
-use super::common::{builder, echo};
+use super::common::{Scratch, builder, echo};
 use citadel_sdk::prelude::*;
 use citadel_sdk::{
     AccountClient, CloseReason, ConnectError, CredentialsError, NodeError, NodeReport, Password, RefusalCode,
     UserName,
 };
-use std::path::PathBuf;
 use std::sync::Arc;
 
 type Prefab = SingleClientServerConnectionKernel;
-
-/// A directory that is gone with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("citadel-kernels-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 async fn server(backend: impl citadel_sdk::Backend) -> Node<ClientConnectListenerKernel> {
     let server = NodeBuilder::new(echo()).identity(Identity::generate()).backend(backend);

@@ -1,10 +1,38 @@
-//! Servers and clients that the tests start.
+//! Servers and clients that the tests start, and where they keep files.
 
 use citadel_sdk::prelude::*;
 use citadel_sdk::{NodeError, NodeReport};
+use citadel_tests::canary;
+use std::path::{Path, PathBuf};
+
+/// A directory that is gone with the test.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("citadel-kernels-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
 
 /// Sends back every message of channel 0.
 pub(crate) fn echo() -> ClientConnectListenerKernel {
+    canary::watch();
     ClientConnectListenerKernel::new(|mut connection: Connection| async move {
         while let Some(message) = connection.channel.recv().await? {
             connection.channel.send(message).await?;
@@ -14,6 +42,7 @@ pub(crate) fn echo() -> ClientConnectListenerKernel {
 }
 
 pub(crate) fn builder<K: NetKernel>(kernel: K) -> NodeBuilder<K> {
+    canary::watch();
     NodeBuilder::new(kernel).identity(Identity::generate()).identities(true).transient(true)
 }
 

@@ -1,167 +1,62 @@
 //! The order in which a server ends, seen from its storage.
 
 use super::common::{builder, echo};
-use citadel_crypt::addr::PeerId;
-use citadel_crypt::handshake::{Cid, UserName};
-use citadel_proto::backend::*;
+use citadel_proto::backend::BackendError;
+use citadel_proto::driver::{Arrived, Listener};
 use citadel_sdk::prelude::*;
-use citadel_sdk::{CloseReason, StorageEnd};
+use citadel_sdk::{CloseReason, NodeError, StorageEnd};
+use citadel_tests::watched_backend::{Watched, Watcher, Write};
+use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll};
 use core::time::Duration;
 use parking_lot::Mutex;
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use zeroize::Zeroizing;
+use std::task::ready;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::time::Sleep;
 
 /// What the storage does and sees when it is flushed.
 type OnFlush = Box<dyn FnMut() -> io::Result<()> + Send>;
 
-/// A store whose flushes are watched.
+/// Watches the flushes of a store.
 #[derive(Clone)]
-struct Watched {
-    store: Memory,
-    flushed: Arc<Mutex<OnFlush>>,
+struct Flushes {
+    act: Arc<Mutex<OnFlush>>,
 }
 
-impl std::fmt::Debug for Watched {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Watched")
-    }
-}
-
-impl Watched {
+impl Flushes {
     fn new() -> Self {
-        Self { store: Memory::new(), flushed: Arc::new(Mutex::new(Box::new(|| Ok(())))) }
+        Self { act: Arc::new(Mutex::new(Box::new(|| Ok(())))) }
     }
 
     fn on_flush(&self, act: impl FnMut() -> io::Result<()> + Send + 'static) {
-        *self.flushed.lock() = Box::new(act);
+        *self.act.lock() = Box::new(act);
     }
 }
 
 #[async_trait]
-impl Backend for Watched {
-    async fn create_account(&self, account: NewAccount, device: Device) -> Result<(), BackendError> {
-        self.store.create_account(account, device).await
-    }
-
-    async fn account(&self, cid: Cid) -> Result<Option<Account>, BackendError> {
-        self.store.account(cid).await
-    }
-
-    async fn account_by_user(&self, user: &UserName) -> Result<Option<Account>, BackendError> {
-        self.store.account_by_user(user).await
-    }
-
-    async fn accounts(&self, after: Option<Cid>, limit: usize) -> Result<Vec<Account>, BackendError> {
-        self.store.accounts(after, limit).await
-    }
-
-    async fn update_account(
-        &self,
-        cid: Cid,
-        expected: Revision,
-        change: AccountChange,
-    ) -> Result<Updated, BackendError> {
-        self.store.update_account(cid, expected, change).await
-    }
-
-    async fn remove_account(&self, cid: Cid) -> Result<bool, BackendError> {
-        self.store.remove_account(cid).await
-    }
-
-    async fn device(&self, cid: Cid, peer: PeerId) -> Result<Option<Device>, BackendError> {
-        self.store.device(cid, peer).await
-    }
-
-    async fn devices(&self, cid: Cid) -> Result<Vec<Device>, BackendError> {
-        self.store.devices(cid).await
-    }
-
-    async fn add_device(&self, cid: Cid, device: Device, most: usize) -> Result<(), BackendError> {
-        self.store.add_device(cid, device, most).await
-    }
-
-    async fn revoke_device(&self, cid: Cid, peer: PeerId, at: UnixTime) -> Result<bool, BackendError> {
-        self.store.revoke_device(cid, peer, at).await
-    }
-
-    async fn push_mail(&self, cid: Cid, item: &[u8], quota: Quota) -> Result<MailId, BackendError> {
-        self.store.push_mail(cid, item, quota).await
-    }
-
-    async fn mail(&self, cid: Cid, after: Option<MailId>, limit: usize) -> Result<Vec<Mail>, BackendError> {
-        self.store.mail(cid, after, limit).await
-    }
-
-    async fn remove_mail(&self, cid: Cid, up_to: MailId) -> Result<u64, BackendError> {
-        self.store.remove_mail(cid, up_to).await
-    }
-
-    async fn value(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>, BackendError> {
-        self.store.value(space, key).await
-    }
-
-    async fn put_value(
-        &self,
-        space: Space,
-        key: &[u8],
-        value: &[u8],
-        expect: Expect,
-        quota: Quota,
-    ) -> Result<ValueVersion, BackendError> {
-        self.store.put_value(space, key, value, expect, quota).await
-    }
-
-    async fn delete_value(&self, space: Space, key: &[u8], expect: Expect) -> Result<bool, BackendError> {
-        self.store.delete_value(space, key, expect).await
-    }
-
-    async fn list_values(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<ValuePage, BackendError> {
-        self.store.list_values(space, prefix, after, limit).await
-    }
-
-    async fn put_ticket(
-        &self,
-        name: &TicketName,
-        secret: &[u8],
-        expires: UnixTime,
-    ) -> Result<(), BackendError> {
-        self.store.put_ticket(name, secret, expires).await
-    }
-
-    async fn take_ticket(
-        &self,
-        name: &TicketName,
-        now: UnixTime,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, BackendError> {
-        self.store.take_ticket(name, now).await
-    }
-
-    async fn purge_tickets(&self, now: UnixTime) -> Result<u64, BackendError> {
-        self.store.purge_tickets(now).await
-    }
-
-    async fn flush(&self) -> Result<(), BackendError> {
-        (self.flushed.lock())().map_err(BackendError::Io)?;
-        self.store.flush().await
+impl Watcher for Flushes {
+    async fn begins(&self, write: Write) -> Result<(), BackendError> {
+        if write == Write::Flush {
+            (self.act.lock())().map_err(BackendError::Io)?;
+        }
+        Ok(())
     }
 }
 
-async fn serve(store: &Watched) -> Node<ClientConnectListenerKernel> {
-    let server = builder(echo()).backend(store.clone()).listen(Transport::Tcp("127.0.0.1:0"));
+async fn serve(flushes: &Flushes) -> Node<ClientConnectListenerKernel> {
+    let server = builder(echo())
+        .backend(Watched::new(Memory::new(), flushes.clone()))
+        .listen(Transport::Tcp("127.0.0.1:0"));
     server.start().await.unwrap()
 }
 
 #[tokio::test]
 async fn a_server_closes_its_sessions_then_flushes_its_storage_then_closes_its_sockets() {
-    let watcher = Watched::new();
+    let watcher = Flushes::new();
     let server = serve(&watcher).await;
     let address = server.local_addrs()[0];
     let session = Endpoint::client(Identity::generate()).connect(server.addr()).await.unwrap();
@@ -188,7 +83,7 @@ async fn a_server_closes_its_sessions_then_flushes_its_storage_then_closes_its_s
 
 #[tokio::test]
 async fn a_storage_that_cannot_be_flushed_is_in_the_report() {
-    let watcher = Watched::new();
+    let watcher = Flushes::new();
     let server = serve(&watcher).await;
     watcher.on_flush(|| Err(io::Error::other("the disk is gone")));
     let (_kernel, report) = server.shutdown().await.unwrap();
@@ -214,4 +109,125 @@ async fn a_handler_that_does_not_end_makes_the_report_late_and_the_storage_is_fl
     let (_kernel, report) = server.shutdown().await.unwrap();
     assert!(report.is_late && report.storage.is_stored() && report.unfinished.is_empty(), "{report}");
     assert_eq!(report.sessions.len(), 1);
+}
+
+/// A stream that needs a while to say that nothing follows, and notes that it was said.
+struct Slow {
+    io: DuplexStream,
+    goodbye: Pin<Box<Sleep>>,
+    is_said: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Slow {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Slow {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.goodbye.as_mut().poll(cx));
+        self.is_said.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// A listener at which one stream arrives.
+struct Once(Option<Slow>);
+
+#[async_trait]
+impl Listener for Once {
+    async fn accept(&mut self) -> io::Result<Arrived> {
+        let Some(io) = self.0.take() else { core::future::pending().await };
+        Ok(Arrived { io: Box::new(io), remote: self.local_addr()? })
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(([127, 0, 0, 1], 1).into())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a stream of the test needs a while, on a paused clock")]
+fn in_ms(millis: u64) -> Sleep {
+    tokio::time::sleep(Duration::from_millis(millis))
+}
+
+#[tokio::test(start_paused = true)]
+async fn fix_0029_a_node_has_not_ended_before_the_paths_of_its_sessions() {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let is_said = Arc::new(AtomicBool::new(false));
+    // Longer than everything else in this test together.
+    let goodbye = Box::pin(in_ms(700));
+    let slow = Slow { io: far, goodbye, is_said: Arc::clone(&is_said) };
+    let server = builder(echo()).listen_on(Once(Some(slow))).start().await.unwrap();
+    let session = Endpoint::client(Identity::generate()).connect_io(near, server.peer_id()).await.unwrap();
+    let (_kernel, report) = server.shutdown().await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert!(session.closed().await.clean);
+    assert!(is_said.load(Ordering::Relaxed), "what ends with the process may take the last bytes with it");
+}
+
+/// Its last callback does what the test says.
+struct Stopping<F>(F);
+
+#[async_trait]
+impl<F: Fn() -> Fut + Send + Sync + 'static, Fut: Future<Output = ()> + Send> NetKernel for Stopping<F> {
+    async fn on_stop(&self) -> KernelResult {
+        (self.0)().await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fix_0030_a_last_callback_that_is_cut_short_makes_the_report_late() {
+    let server = builder(Stopping(core::future::pending)).listen(Transport::Tcp("127.0.0.1:0"));
+    let (_kernel, report) = server.start().await.unwrap().shutdown().await.unwrap();
+    assert!(report.is_late && report.storage.is_stored(), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fix_0030_a_last_callback_that_blocks_its_thread_keeps_nothing_from_the_storage() {
+    let watcher = Flushes::new();
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Mutex::new(blocked);
+    let kernel = Stopping(move || {
+        let _released = blocked.lock().recv();
+        core::future::ready(())
+    });
+    let server = builder(kernel)
+        .backend(Watched::new(Memory::new(), watcher.clone()))
+        .listen(Transport::Tcp("127.0.0.1:0"));
+    let server = server.shutdown_deadline(Duration::from_millis(1)).start().await.unwrap();
+    let is_flushed = Arc::new(AtomicBool::new(false));
+    let flushed = Arc::clone(&is_flushed);
+    watcher.on_flush(move || {
+        flushed.store(true, Ordering::Relaxed);
+        Ok(())
+    });
+    let Err(NodeError::Stuck { tasks, report }) = server.shutdown().await.map(drop) else {
+        panic!("it blocks")
+    };
+    assert_eq!(tasks, 1);
+    assert!(report.is_late && report.storage.is_stored(), "{report}");
+    assert!(is_flushed.load(Ordering::Relaxed));
+    drop(release);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fix_0031_a_node_that_may_take_for_ever_to_end_ends() {
+    let server = builder(echo()).listen(Transport::Tcp("127.0.0.1:0")).shutdown_deadline(Duration::MAX);
+    let (_kernel, report) = server.start().await.unwrap().shutdown().await.unwrap();
+    assert!(report.is_clean() && !report.is_late, "{report}");
 }

@@ -2,6 +2,7 @@
 
 use super::common::{builder, echo, serve};
 use citadel_sdk::prelude::*;
+use citadel_tests::canary::marked;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::copy_bidirectional;
@@ -50,7 +51,7 @@ async fn a_connection_that_is_cut_is_dialled_again_and_nothing_is_lost_or_double
                 let channel = &mut connection.channel;
                 for batch in 0..4u32 {
                     for number in 0..500 {
-                        channel.send((500 * batch + number).to_be_bytes().to_vec()).await?;
+                        channel.send(marked((500 * batch + number).to_be_bytes())).await?;
                     }
                     if batch > 0 {
                         // With the batch on its way there and back; what was on the wire is gone.
@@ -59,7 +60,7 @@ async fn a_connection_that_is_cut_is_dialled_again_and_nothing_is_lost_or_double
                         count.wait_for(|count| *count > before).await?;
                     }
                     for number in 0..500 {
-                        let expected = (500 * batch + number).to_be_bytes();
+                        let expected = marked((500 * batch + number).to_be_bytes());
                         assert_eq!(channel.recv().await?.as_deref(), Some(&expected[..]));
                     }
                 }

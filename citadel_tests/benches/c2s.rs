@@ -7,6 +7,8 @@
 mod ours;
 #[path = "c2s/tls.rs"]
 mod tls;
+#[path = "peers/tls_configs.rs"]
+mod tls_configs;
 
 use citadel_sdk::SecrecyMode;
 use citadel_tests::measure::{Body, Target, Turns, alternate, median, percentile};

@@ -1,11 +1,10 @@
 //! The peer: TLS over TCP. Large messages are written as they are, small ones length-delimited and flushed one by one.
 
+use super::tls_configs::configs;
 use super::{Pair, Role};
 use bytes::{Buf, BytesMut};
 use futures::future::BoxFuture;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::CryptoProvider};
-use std::sync::Arc;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -20,47 +19,6 @@ pub(crate) struct Tls {
     stream: TlsStream<TcpStream>,
     received: BytesMut,
     _server: JoinHandle<()>,
-}
-
-/// TLS 1.3 with X25519MLKEM768 and AES-256-GCM only.
-fn provider() -> Arc<CryptoProvider> {
-    use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
-    Arc::new(CryptoProvider {
-        cipher_suites: vec![cipher_suite::TLS13_AES_256_GCM_SHA384],
-        kx_groups: vec![kx_group::X25519MLKEM768],
-        ..default_provider()
-    })
-}
-
-/// Configurations of both ends, each with a P-256 certificate that the other one trusts.
-pub(crate) fn configs() -> (Arc<ClientConfig>, Arc<ServerConfig>) {
-    let certificate = || {
-        let rcgen::CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-        (cert.der().clone(), key)
-    };
-    let roots = |certificate: &CertificateDer<'static>| {
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).expect("a certificate of our own");
-        Arc::new(roots)
-    };
-    let ((client, client_key), (server, server_key)) = (certificate(), certificate());
-    let verifier =
-        rustls::server::WebPkiClientVerifier::builder_with_provider(roots(&client), provider()).build();
-    let server_config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_client_cert_verifier(verifier.expect("a root"))
-        .with_single_cert(vec![server.clone()], server_key)
-        .expect("a key that fits");
-    let client_config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_root_certificates(roots(&server))
-        .with_client_auth_cert(vec![client], client_key)
-        .expect("a key that fits");
-    (Arc::new(client_config), Arc::new(server_config))
 }
 
 impl Tls {

@@ -305,6 +305,14 @@ impl Inner {
         }
     }
 
+    /// Everybody of whom a party is told anything.
+    pub(super) async fn known_to(&self, party: Party) -> Result<Vec<Party>, PeerAskError> {
+        let now = self.accounts.unix();
+        let others = self.others(party).await?.into_iter();
+        let is_told = |(other, pair): &(Party, Pair)| told(pair, party, *other, now) != (Shown::None, false);
+        Ok(others.filter(is_told).map(|(other, _)| other).collect())
+    }
+
     /// Everybody with whom a party has a pair.
     pub(super) async fn others(&self, party: Party) -> Result<Vec<(Party, Pair)>, PeerAskError> {
         let mut others = Vec::new();
@@ -336,14 +344,19 @@ impl Inner {
     /// Does `act` of `own` about `other`: durable when it resolves, and told to both. Says whether it changed anything.
     pub(super) async fn act(&self, own: Party, other: Party, act: Act) -> Result<bool, PeerAskError> {
         let now = self.accounts.unix();
-        let (changed, pair) = match (own, other) {
+        let (before, after) = match (own, other) {
             (Party::Account(a), Party::Account(b)) => self.act_stored((a, b), act, now).await?,
             _ => self.act_in_memory(own, other, &act, now)?,
         };
-        if changed {
-            self.tell(own, other, &pair);
+        let mine = told(&before, own, other, now) != told(&after, own, other, now);
+        let theirs = told(&before, other, own, now) != told(&after, other, own, now);
+        if !after.is_agreed() {
+            self.floor.lock().end_lanes(own, other);
         }
-        Ok(changed)
+        // Who is blocked is told nothing, not even that there is nothing to tell.
+        self.tell(own, other, mine);
+        self.tell(other, own, theirs);
+        Ok(mine)
     }
 
     async fn act_stored(
@@ -351,7 +364,7 @@ impl Inner {
         (a, b): (Cid, Cid),
         act: Act,
         now: UnixTime,
-    ) -> Result<(bool, Pair), PeerAskError> {
+    ) -> Result<(Pair, Pair), PeerAskError> {
         let (own, other) = (Party::Account(a), Party::Account(b));
         for _ in 0..TRIES {
             let stored = self.backend().pair(a, b).await.map_err(failed)?;
@@ -359,10 +372,10 @@ impl Inner {
                 stored.map(|stored| (stored.pair, Some(stored.revision))).unwrap_or_default();
             let next = super::super::consent::apply(&pair, own, other, act.clone(), now)?;
             if next == pair {
-                return Ok((false, pair));
+                return Ok((pair, next));
             }
             match self.backend().put_pair(a, b, &next, revision, MOST_PAIRS).await {
-                Ok(_) => return Ok((true, next)),
+                Ok(_) => return Ok((pair, next)),
                 Err(BackendError::Conflict(Conflict::Revision(_))) => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -376,7 +389,7 @@ impl Inner {
         other: Party,
         act: &Act,
         now: UnixTime,
-    ) -> Result<(bool, Pair), PeerAskError> {
+    ) -> Result<(Pair, Pair), PeerAskError> {
         let mut floor = self.floor.lock();
         let is_there = |party: Party| party.cid().is_some() || floor.seats.contains_key(&party);
         if !is_there(own) || !is_there(other) {
@@ -399,28 +412,21 @@ impl Inner {
             }
         }
         floor.transient.retain(|_, pairs| !pairs.is_empty());
-        Ok((next != pair, next))
+        Ok((pair, next))
     }
 
-    /// A pair is now this: both ends are told, and what it does not allow any more ends.
-    fn tell(&self, own: Party, other: Party, pair: &Pair) {
-        let floor = self.floor.lock();
-        if !pair.is_agreed() {
-            floor.end_lanes(own, other);
+    /// The pair of `party` and `other` is to be told to `party` again, if that changed anything for it.
+    fn tell(&self, party: Party, other: Party, has_changed: bool) {
+        if has_changed {
+            let seats: Vec<_> = self.floor.lock().seats_of(party).map(Arc::clone).collect();
+            seats.iter().for_each(|seat| seat.mark(other, Stale::Pair));
         }
-        let seats = |party| floor.seats_of(party).map(Arc::clone).collect::<Vec<_>>();
-        let (mine, theirs) = (seats(own), seats(other));
-        drop(floor);
-        mine.iter().for_each(|seat| seat.mark(other, Stale::Pair));
-        theirs.iter().for_each(|seat| seat.mark(own, Stale::Pair));
     }
 
     /// Every peer of a party is told of its vouches anew.
     pub(super) async fn tell_vouches(&self, party: Party) -> Result<(), PeerAskError> {
         for (other, pair) in self.others(party).await? {
-            if pair.is_agreed() {
-                self.tell(party, other, &pair);
-            }
+            self.tell(other, party, pair.is_agreed());
         }
         Ok(())
     }
@@ -471,6 +477,11 @@ impl Inner {
             Party::Transient(_) => Ok(Vec::new()),
         }
     }
+}
+
+/// What `own` is told of its pair with `other`: what both said, as far as it may know it, and its own block.
+pub(super) fn told(pair: &Pair, own: Party, other: Party, now: UnixTime) -> (Shown, bool) {
+    (pair.shown_to(own, other, now), pair.halves(own, other).0.blocks)
 }
 
 /// What the backend says, to who asked.

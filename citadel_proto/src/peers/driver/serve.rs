@@ -238,8 +238,7 @@ impl Line<'_> {
     async fn watch(&mut self) -> Result<PeerAnswer, PeerAskError> {
         // What changes while the pairs are read is marked, and told after them.
         self.seat.begin_watch([]);
-        let others = self.inner.others(self.seat.party).await?;
-        self.seat.begin_watch(others.into_iter().map(|(other, _)| other));
+        self.seat.begin_watch(self.inner.known_to(self.seat.party).await?);
         (self.watches, self.owes_synced) = (true, true);
         Ok(PeerAnswer::Done)
     }

@@ -4,7 +4,8 @@
 //! that stalls stops the writer at the other end and nobody else. Each lane is a task of its own.
 
 use super::super::wire::{self, LaneFrom, LaneOpen};
-use super::board::{Inner, Listed, Seat};
+use super::board::Inner;
+use super::floor::{Listed, Seat};
 use super::serve::{actor, resource};
 use crate::accounts::{Action, authorize};
 use crate::channel::RELAY;

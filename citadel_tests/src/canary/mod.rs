@@ -3,7 +3,7 @@
 //! Owns: the list of them, the spellings in which they might be told, and the logger that looks for them in each record
 //! at trace level, when it is logged. A record that holds one ends the process: a panic might be caught, or swallowed by a
 //! task. Every scene goes through a fixture that calls [`watch`]; `--test house` holds the test binaries to that. Examples
-//! run as processes of their own and install no logger. Never: a log that anyone reads.
+//! of the SDK run as processes of their own and install no logger. Never: a log that anyone reads.
 
 mod list;
 mod logger;

@@ -7,7 +7,8 @@ use citadel_crypt::handshake::{ServerConfig, Trust};
 use citadel_crypt::identity::{Identity, IdentityPublic};
 use citadel_proto::CloseReason;
 use citadel_proto::driver::{
-    Acceptor, Admission, EstablishError, Hub, Identified, Incoming, Session, Tcp, Transport, TrustPolicy,
+    Acceptor, Admission, EstablishError, Hub, Identified, Incoming, Listener, Session, Tcp, Transport,
+    TrustPolicy,
 };
 use core::fmt;
 use std::net::SocketAddr;
@@ -60,16 +61,25 @@ impl Endpoint {
         config: EndpointConfig,
     ) -> Result<Self, EstablishError> {
         let listener = Tcp.listen(address.as_ref()).await?;
+        Self::bind_on(identity, vec![listener], config)
+    }
+
+    /// An endpoint that takes diallers from these listeners, of any transports: what
+    /// [`Transport::listen`] gives, of [`Quic`](crate::Quic) for example. [`addr`](Self::addr) names the first.
+    ///
+    /// # Errors
+    /// [`EstablishError::Handshake`] for a configuration that no handshake can run with, [`EstablishError::Io`] for a
+    /// listener that cannot say where it listens.
+    pub fn bind_on(
+        identity: impl Into<Arc<Identity>>,
+        listeners: Vec<Box<dyn Listener>>,
+        config: EndpointConfig,
+    ) -> Result<Self, EstablishError> {
         let mut inner = Inner::new(identity.into(), config)?;
         let admission = Admission::new(inner.config.handshake_caps);
-        let acceptor = Acceptor::new(
-            inner.hub.clone(),
-            vec![listener],
-            Arc::clone(&inner.server),
-            inner.config.session.clone(),
-            admission,
-        )?;
-        inner.acceptor = Some(acceptor);
+        let (hub, server) = (inner.hub.clone(), Arc::clone(&inner.server));
+        inner.acceptor =
+            Some(Acceptor::new(hub, listeners, server, inner.config.session.clone(), admission)?);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -141,12 +151,28 @@ impl Endpoint {
     /// # Cancel safety
     /// Dropping the future gives the attempt up; the other end sees its path end.
     pub async fn connect(&self, server: NodeAddr) -> Result<Session, EstablishError> {
+        self.connect_over(Tcp, server).await
+    }
+
+    /// As [`connect`](Self::connect), by this transport instead of TCP: [`Quic`](crate::Quic), or a
+    /// [`memory::Network`](crate::memory::Network).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    pub async fn connect_over(
+        &self,
+        transport: impl Transport,
+        server: NodeAddr,
+    ) -> Result<Session, EstablishError> {
         let inner = &self.inner;
         if inner.hub.is_closed() {
             return Err(EstablishError::EndpointClosed);
         }
         let host = server.host().to_owned();
-        let dialer = dialer(Arc::new(Tcp), host, server.port(), inner.config.dial_deadline);
+        let dialer = dialer(Arc::new(transport), host, server.port(), inner.config.dial_deadline);
         let config = inner.config.client(&inner.identity, Trust::Peer(server.peer()));
         inner.hub.connect_with(dialer, config, inner.config.session.clone(), None).await
     }

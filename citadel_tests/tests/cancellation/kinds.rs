@@ -5,7 +5,7 @@
 //! handle itself is on the list of types.
 
 use bytes::Bytes;
-use citadel_crypt::addr::PeerId;
+use citadel_crypt::addr::{NodeAddr, PeerId};
 use citadel_crypt::handshake::{Cid, ClientConfig, RefusalCode, ServerConfig};
 use citadel_crypt::ratchets::messenger::{MessageReceiver, MessageSender, Messenger};
 use citadel_crypt::ratchets::ratchet_manager::{Events, RatchetManager};
@@ -15,7 +15,7 @@ use citadel_proto::accounts::{self, AccountClient, Accounts};
 use citadel_proto::backend::{Backend, Expect};
 use citadel_proto::driver::{
     self, Acceptor, Channel, Hub, Identified, Incoming, Listener, RecvHalf, SendHalf, Session, SessionEvents,
-    Transport, TrustPolicy, memory,
+    Tcp, Transport, TrustPolicy, memory,
 };
 use citadel_proto::peers::{self, PeerClient, PeerEvents, PinStore};
 use citadel_sdk::prefabs::server::EmptyKernel;
@@ -214,6 +214,7 @@ futures![
     Endpoint::bind_with => (Identity, String, EndpointConfig),
     Endpoint::accept,
     Endpoint::connect,
+    Endpoint::connect_over => (&'static Endpoint, Tcp, NodeAddr),
     Endpoint::connect_io => (&'static Endpoint, DuplexStream, PeerId),
     Endpoint::connect_io_with => (&'static Endpoint, DuplexStream, TrustPolicy),
     Endpoint::accept_io => (&'static Endpoint, DuplexStream),

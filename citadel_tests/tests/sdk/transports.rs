@@ -1,11 +1,13 @@
 //! The same session over each transport, and one server on all of them.
 
 use bytes::Bytes;
+use citadel_crypt::addr::NodeAddr;
 use citadel_proto::CloseReason;
 use citadel_proto::driver::memory::{Faults, Network};
 use citadel_proto::driver::{
     Acceptor, Admission, Dialer, HandshakeCaps, Listener, Quic, Session, Tcp, Transport,
 };
+use citadel_sdk::{Endpoint, EndpointConfig, Identity};
 use citadel_tests::resumable::Ends;
 use rstest::rstest;
 use std::net::SocketAddr;
@@ -212,4 +214,34 @@ async fn a_session_that_lost_its_path_goes_on_over_a_new_one(#[values(Over::Quic
         () = resuming => panic!("the acceptor ended"),
     };
     assert!(report.clean, "{report}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_endpoint_listens_on_several_transports_and_is_dialled_by_each() {
+    let memory = Network::with(7, Faults::NONE);
+    let listeners = vec![
+        Tcp.listen("127.0.0.1:0").await.unwrap(),
+        Quic::new().listen("127.0.0.1:0").await.unwrap(),
+        memory.listen("127.0.0.1:0").await.unwrap(),
+    ];
+    let at: Vec<SocketAddr> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    let server = Endpoint::bind_on(Identity::generate(), listeners, EndpointConfig::default()).unwrap();
+    let client = Endpoint::client(Identity::generate());
+    let addr = |at: SocketAddr| NodeAddr::from_socket(server.peer_id(), at);
+    for over in [Over::Tcp, Over::Quic, Over::Memory] {
+        let accepting = async { server.accept().await.unwrap().accept().await.unwrap() };
+        let opening = async {
+            match over {
+                Over::Tcp => client.connect_over(Tcp, addr(at[0])).await,
+                Over::Quic => client.connect_over(Quic::new(), addr(at[1])).await,
+                Over::Memory => client.connect_over(memory.clone(), addr(at[2])).await,
+            }
+        };
+        let (opened, accepted) = tokio::join!(opening, accepting);
+        let (mut there, mut back) = (opened.unwrap().channel().unwrap(), accepted.channel().unwrap());
+        there.send("hello").await.unwrap();
+        assert_eq!(back.recv().await.unwrap().unwrap(), "hello", "{over:?}");
+    }
+    assert_eq!(server.addr().port(), at[0].port());
 }

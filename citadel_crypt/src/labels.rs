@@ -99,6 +99,8 @@ labels! {
     PEER_VOUCH = "citadel/1 peer vouch";
     /// Signature that takes a device from its account.
     PEER_DISOWN = "citadel/1 peer disown";
+    /// Checksum of a file of pins.
+    PINS_CHECKSUM = "citadel/1 pins checksum";
     /// Extract salt of the key that seals stored secrets.
     STORE = "citadel/1 store";
     /// Key of one sealed record.

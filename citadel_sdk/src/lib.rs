@@ -82,8 +82,8 @@ pub use citadel_proto::driver::{
 };
 pub use citadel_proto::peers::{
     ConnectError as PeerConnectError, FilePins, MemoryPins, Party, PeerClient, PeerEvent, PeerEvents,
-    PeerInfo, PeerSession, PeerTrust, PeersError, PinError, PinStore, Pinned, Standing, Switchboard,
-    Who as WhichPeer,
+    PeerInfo, PeerSession, PeerTrust, PeersError, PinError, PinKey, PinRecord, PinStore, PinStoreError,
+    Pinned, Standing, Switchboard, Who as WhichPeer,
 };
 pub use citadel_proto::{
     ChannelId, CloseReason, CloseReport, Fault, OpenError, PathLoss, RecvError, RekeyError, RekeyPolicy,

@@ -6,12 +6,16 @@
 mod agree;
 #[path = "peers/connect.rs"]
 mod connect;
+#[path = "peers/devices.rs"]
+mod devices;
 #[path = "peers/frozen.rs"]
 mod frozen;
 #[path = "peers/meeting.rs"]
 mod meeting;
 #[path = "peers/people.rs"]
 mod people;
+#[path = "peers/replays.rs"]
+mod replays;
 #[path = "peers/scene.rs"]
 #[allow(dead_code, reason = "shared with the tests of cancellation, which use all of it")]
 mod scene;

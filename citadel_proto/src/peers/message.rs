@@ -116,9 +116,16 @@ pub enum PeerAnswer {
     },
     /// Everything that there was has been said. By itself, once after [`PeerAsk::Watch`].
     Synced,
+    /// Vouches and disowns that do not fit into the view of their party, which is the next that comes by itself.
+    Vouches {
+        /// Whose.
+        party: Party,
+        /// Signed statements.
+        vouches: Vec<Vec<u8>>,
+    },
 }
 
-/// A pair as one of the two is told of it.
+/// A pair as one of the two is told of it. The pair of an account with itself is what its devices have said of each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct View {
@@ -134,7 +141,7 @@ pub struct View {
     pub blocked: bool,
     /// Its devices that have a session now; of peers alone.
     pub online: Vec<PeerId>,
-    /// Signed vouches and disowns of its devices; of peers alone.
+    /// Signed vouches and disowns of its devices; of peers, and of the own account.
     pub vouches: Vec<Vec<u8>>,
 }
 

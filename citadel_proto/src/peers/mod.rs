@@ -30,7 +30,7 @@ pub use driver::{
 pub use message::{PeerAnswer, PeerAsk, PeerAskError, View, Who};
 pub use pair::{Half, Pair, Stance};
 pub use party::Party;
-pub use pins::{MAX_PINNED, Pin, PinError};
+pub use pins::{MAX_PINNED, Pin, PinError, PinRecord};
 pub use statement::{
     Acceptance, CheckedAcceptance, CheckedRequest, Claimed, ConsentFault, DeviceStatement, Disown,
     Introduced, MAX_STATEMENT_LEN, PeerRequest, PeerTrust, RequestHash, Standpoint, Statement,

@@ -28,6 +28,7 @@ use citadel_crypt::labels;
 use citadel_crypt::suite::{CryptoError, CryptoProvider};
 use citadel_crypt::transcript::Transcript;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// "I want to be a peer of `to`."
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +41,8 @@ pub struct PeerRequest {
     pub to: Party,
     /// Random, so that no two requests are the same and none is taken for an earlier one.
     pub nonce: [u8; 16],
+    /// Its place among what the signer said. Who asks takes back every consent up to a number.
+    pub number: StatementNumber,
     /// The device that has to accept, if the user named one.
     pub expected: Option<PeerId>,
 }
@@ -52,11 +55,12 @@ impl PeerRequest {
     pub fn new(
         provider: &dyn CryptoProvider,
         at: &Standpoint,
+        number: StatementNumber,
         expected: Option<PeerId>,
     ) -> Result<Self, CryptoError> {
         let mut nonce = [0; 16];
         provider.random(&mut nonce)?;
-        Ok(Self { server: at.server, from: at.own, to: at.other, nonce, expected })
+        Ok(Self { server: at.server, from: at.own, to: at.other, nonce, number, expected })
     }
 }
 
@@ -74,6 +78,8 @@ pub struct Acceptance {
     pub request: RequestHash,
     /// The device that signed it.
     pub requester: PeerId,
+    /// Its place among what the signer said, as in a request.
+    pub number: StatementNumber,
 }
 
 /// Hash of the whole statement of a request, its signature included.
@@ -87,10 +93,18 @@ impl RequestHash {
     }
 }
 
-/// Orders what one device says of the devices of its account: a statement counts only if its number is above those of all
-/// that counted before. The time in seconds, or one more than the last number if that is more, will do.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+/// Orders what one device says: the time in seconds, or one more than its last number if that is more. A vouch counts only if its
+/// number is above those of all that counted before; a consent only if its own side has taken none back up to its number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct StatementNumber(pub u64);
+
+impl StatementNumber {
+    /// The next one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
 
 /// "This is a device of my account, as I am."
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -158,6 +172,16 @@ impl Statement {
             Self::Request(request) => request.to,
             Self::Acceptance(acceptance) => acceptance.to,
             Self::Vouch(_) | Self::Disown(_) => self.sender(),
+        }
+    }
+
+    /// Its place among what the signer said.
+    pub const fn number(&self) -> StatementNumber {
+        match self {
+            Self::Request(request) => request.number,
+            Self::Acceptance(acceptance) => acceptance.number,
+            Self::Vouch(vouch) => vouch.number,
+            Self::Disown(disown) => disown.number,
         }
     }
 
@@ -307,7 +331,31 @@ impl DeviceStatement {
     /// # Errors
     /// [`StatementError`]; [`StatementError::WrongKind`] for a statement to another party.
     pub fn verify(bytes: &[u8]) -> Result<Self, StatementError> {
-        let Verified { said, signer } = Claimed::parse(bytes)?.verify()?;
+        Claimed::parse(bytes)?.try_into()
+    }
+
+    /// The device that said it.
+    pub const fn signer(&self) -> PeerId {
+        match self {
+            Self::Vouch(vouch) => vouch.signer,
+            Self::Disown(disown) => disown.signer,
+        }
+    }
+
+    /// What it said.
+    pub fn statement(&self) -> Statement {
+        match self {
+            Self::Vouch(vouch) => vouch.said.clone().into(),
+            Self::Disown(disown) => disown.said.clone().into(),
+        }
+    }
+}
+
+impl TryFrom<Claimed> for DeviceStatement {
+    type Error = StatementError;
+
+    fn try_from(claimed: Claimed) -> Result<Self, StatementError> {
+        let Verified { said, signer } = claimed.verify()?;
         match said {
             Statement::Vouch(vouch) => Ok(Self::Vouch(Verified::<Vouch>::with(vouch, signer))),
             Statement::Disown(disown) => Ok(Self::Disown(Verified::<Disown>::with(disown, signer))),

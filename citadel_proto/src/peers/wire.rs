@@ -14,11 +14,13 @@ use serde::{Deserialize, Serialize};
 
 /// Longest request, bytes: a statement and what stands around it.
 pub const MAX_ASK_LEN: usize = MAX_STATEMENT_LEN + 256;
-/// Most vouches and disowns of an account.
+/// Most vouches and disowns in one answer.
 pub const MAX_VOUCHES: usize = 8;
+/// Most vouches and disowns of an account, in as many answers as it takes.
+pub const MAX_STATEMENTS: usize = 64;
 /// Most devices that are told of a party.
 pub const MAX_ONLINE: usize = 64;
-/// Longest answer, bytes: a view with two statements, all vouches and all devices.
+/// Longest answer, bytes: a view with two statements, as many vouches as one has and all devices.
 pub const MAX_ANSWER_LEN: usize = (MAX_VOUCHES + 2) * (MAX_STATEMENT_LEN + 8) + MAX_ONLINE * 32 + 1_024;
 
 #[derive(Serialize, Deserialize)]
@@ -61,6 +63,11 @@ enum WireAnswer<'a> {
         online: Vec<[u8; 32]>,
     },
     Synced,
+    Vouches {
+        party: Party,
+        #[serde(borrow)]
+        vouches: Vec<&'a [u8]>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -191,6 +198,9 @@ pub fn encode_answer(id: u64, answer: &PeerAnswer) -> Result<Vec<u8>, WireError>
         PeerAnswer::View(view) => WireAnswer::View(WireView::of(view)),
         PeerAnswer::Presence { party, online } => WireAnswer::Presence { party: *party, online: ids(online) },
         PeerAnswer::Synced => WireAnswer::Synced,
+        PeerAnswer::Vouches { party, vouches } => {
+            WireAnswer::Vouches { party: *party, vouches: slices(vouches) }
+        }
     };
     capped(encode(&WireDown { id, body })?, MAX_ANSWER_LEN)
 }
@@ -211,12 +221,19 @@ pub fn decode_answer(bytes: &[u8]) -> Result<(u64, PeerAnswer), WireError> {
             PeerAnswer::Presence { party, online: online.into_iter().map(PeerId).collect() }
         }
         WireAnswer::Synced => PeerAnswer::Synced,
+        WireAnswer::Vouches { party, vouches } => {
+            PeerAnswer::Vouches { party, vouches: vouches.into_iter().map(Vec::from).collect() }
+        }
     };
     Ok((id, answer))
 }
 
 fn capped(bytes: Vec<u8>, max: usize) -> Result<Vec<u8>, WireError> {
     if bytes.len() > max { Err(WireError::TooLong) } else { Ok(bytes) }
+}
+
+fn slices(statements: &[Vec<u8>]) -> Vec<&[u8]> {
+    statements.iter().take(MAX_VOUCHES).map(Vec::as_slice).collect()
 }
 
 fn ids(peers: &[PeerId]) -> Vec<[u8; 32]> {
@@ -240,7 +257,7 @@ impl<'a> WireView<'a> {
             shown,
             blocked: *blocked,
             online: ids(online),
-            vouches: vouches.iter().take(MAX_VOUCHES).map(Vec::as_slice).collect(),
+            vouches: slices(vouches),
         }
     }
 

@@ -201,8 +201,9 @@ async fn peer_client_online() {
 async fn peer_client_mark_verified() {
     let two = Two::friends().await;
     two.dropped_at_each_poll(async |two, polls| {
-        let outcome = poll_then_drop(two.alice.peers.mark_verified(two.bob.party), polls).await;
-        two.alice.peers.mark_verified(two.bob.party).await.unwrap();
+        let outcome =
+            poll_then_drop(two.alice.peers.mark_verified(two.bob.party, two.bob.node.peer_id()), polls).await;
+        two.alice.peers.mark_verified(two.bob.party, two.bob.node.peer_id()).await.unwrap();
         outcome
     })
     .await;

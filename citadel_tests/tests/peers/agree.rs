@@ -2,7 +2,10 @@
 
 use super::scene::{Client, befriend, client, client_as, ends_empty, server};
 use citadel_proto::peers::{ConsentError, PeerAskError, PeersCallError};
-use citadel_sdk::{Cid, Identity, Party, PeerConnectError, PeerEvent, PeerTrust, PeersError, Standing};
+use citadel_sdk::{
+    Cid, Identity, Party, PeerConnectError, PeerEvent, PeerTrust, PeersError, PinError, Standing,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What the server said no with.
@@ -34,14 +37,21 @@ async fn a_request_is_seen_by_whom_it_asks_and_accepted_with_a_pin_on_both_ends(
     for (info, device) in [(of_bob, bob.node.peer_id()), (of_alice, alice.node.peer_id())] {
         assert_eq!(info.online, [device]);
         let pinned = info.pinned.unwrap();
-        assert_eq!((pinned.devices, pinned.trust), (vec![device], PeerTrust::FirstUse));
+        assert_eq!(pinned.devices, BTreeMap::from([(device, PeerTrust::FirstUse)]));
     }
     assert_eq!(
         alice.peers.verification_code(bob.node.peer_id()),
         bob.peers.verification_code(alice.node.peer_id())
     );
-    alice.peers.mark_verified(bob.party).await.unwrap();
-    assert_eq!(alice.peers.info(bob.party).unwrap().pinned.unwrap().trust, PeerTrust::Verified);
+    let device = bob.node.peer_id();
+    alice.peers.mark_verified(bob.party, device).await.unwrap();
+    let pinned = alice.peers.info(bob.party).unwrap().pinned.unwrap();
+    assert_eq!(pinned.least_trust(), Some(PeerTrust::Verified));
+    let other = Identity::generate().peer_id();
+    let none_of_his = alice.peers.mark_verified(bob.party, other).await;
+    assert!(matches!(none_of_his, Err(PeersError::Pin(PinError::IdentityChanged { .. }))), "{none_of_his:?}");
+    let nobody = alice.peers.mark_verified(Party::Account(Cid(1)), device).await;
+    assert!(matches!(nobody, Err(PeersError::NotPeer)), "{nobody:?}");
     alice.ends().await;
     bob.ends().await;
     ends_empty(server).await;

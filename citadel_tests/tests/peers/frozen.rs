@@ -33,7 +33,8 @@ fn statements(identity: &Identity) -> Vec<(&'static str, usize, Statement)> {
     let (account, transient) =
         (Party::Account(Cid(0x0102_0304_0506_0708)), Party::Transient(identity.peer_id()));
     let (device, number) = (PeerId([0xD0; 32]), StatementNumber(0x1112_1314));
-    let request = PeerRequest { server, from: transient, to: account, nonce: [0x77; 16], expected: None };
+    let (nonce, expected) = ([0x77; 16], None);
+    let request = PeerRequest { server, from: transient, to: account, nonce, number, expected };
     let named = PeerRequest { from: account, to: transient, expected: Some(device), ..request.clone() };
     let hash = RequestHash::of(b"a request");
     let (Party::Account(cid), requester) = (account, device) else { unreachable!("it is an account") };
@@ -43,7 +44,7 @@ fn statements(identity: &Identity) -> Vec<(&'static str, usize, Statement)> {
         (
             "acceptance",
             33 + 9 + 9,
-            Acceptance { server, from: account, to: account, request: hash, requester }.into(),
+            Acceptance { server, from: account, to: account, request: hash, requester, number }.into(),
         ),
         ("vouch", 33 + 9 + 9, Vouch { server, account: cid, device, number }.into()),
         ("disown", 33 + 9 + 9, Disown { server, account: cid, device, number }.into()),

@@ -8,6 +8,7 @@ use citadel_crypt::suite::Native;
 use citadel_proto::peers::{
     Acceptance, Disown, Party, PeerRequest, RequestHash, Standpoint, Statement, StatementNumber, Vouch,
 };
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// A device by its number.
@@ -50,22 +51,26 @@ pub(crate) const BOBS_PARTY: Party = Party::Account(BOBS);
 
 /// What Alice's device knows when it hears of Bob.
 pub(crate) fn at_alice() -> Standpoint {
-    Standpoint { server: SERVER, own: ALICES, device: ALICE.peer(), other: BOBS_PARTY }
+    let siblings = BTreeSet::new();
+    Standpoint { server: SERVER, own: ALICES, device: ALICE.peer(), siblings, other: BOBS_PARTY }
 }
 
 /// What Bob's device knows when it hears of Alice.
 pub(crate) fn at_bob() -> Standpoint {
-    Standpoint { server: SERVER, own: BOBS_PARTY, device: BOB.peer(), other: ALICES }
+    let siblings = BTreeSet::new();
+    Standpoint { server: SERVER, own: BOBS_PARTY, device: BOB.peer(), siblings, other: ALICES }
 }
 
 /// Alice asks Bob.
 pub(crate) fn request(expected: Option<PeerId>) -> PeerRequest {
-    PeerRequest { server: SERVER, from: ALICES, to: BOBS_PARTY, nonce: [7; 16], expected }
+    let number = StatementNumber(3);
+    PeerRequest { server: SERVER, from: ALICES, to: BOBS_PARTY, nonce: [7; 16], number, expected }
 }
 
 /// Bob asks Alice.
 pub(crate) fn request_back(expected: Option<PeerId>) -> PeerRequest {
-    PeerRequest { server: SERVER, from: BOBS_PARTY, to: ALICES, nonce: [8; 16], expected }
+    let number = StatementNumber(4);
+    PeerRequest { server: SERVER, from: BOBS_PARTY, to: ALICES, nonce: [8; 16], number, expected }
 }
 
 /// Bob accepts the request of Alice that these bytes are.
@@ -76,6 +81,7 @@ pub(crate) fn acceptance(request: &[u8]) -> Acceptance {
         to: ALICES,
         request: RequestHash::of(request),
         requester: ALICE.peer(),
+        number: StatementNumber(5),
     }
 }
 
@@ -87,6 +93,7 @@ pub(crate) fn acceptance_back(request: &[u8]) -> Acceptance {
         to: BOBS_PARTY,
         request: RequestHash::of(request),
         requester: BOB.peer(),
+        number: StatementNumber(6),
     }
 }
 

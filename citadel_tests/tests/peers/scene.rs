@@ -1,5 +1,6 @@
 //! A server and clients that the tests start, over real TCP.
 
+use citadel_proto::backend::{Backend, Memory};
 use citadel_sdk::prelude::*;
 use citadel_sdk::{AccountsConfig, NodeError, NodeReport, Party, PeerClient, PeerInfo, RateLimits, Standing};
 use citadel_tests::canary;
@@ -7,10 +8,16 @@ use std::sync::Arc;
 
 /// A server with accounts, and sessions without one.
 pub(crate) async fn server() -> Node<EmptyKernel> {
+    server_with(Arc::new(Memory::new())).await
+}
+
+/// The same, which keeps everything in `backend`.
+pub(crate) async fn server_with(backend: Arc<dyn Backend>) -> Node<EmptyKernel> {
     canary::watch();
     let config = AccountsConfig { rates: RateLimits::none(), ..AccountsConfig::default() };
     NodeBuilder::new(EmptyKernel)
         .identity(Identity::generate())
+        .shared_backend(backend)
         .accounts(config)
         .transient(true)
         .listen(Transport::Tcp("127.0.0.1:0"))

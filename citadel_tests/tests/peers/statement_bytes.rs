@@ -39,12 +39,12 @@ fn by_hand(statement: &Statement, public: &[u8]) -> Vec<u8> {
     };
     let device = |device: PeerId, number: StatementNumber| [&device.0[..], &number.0.to_le_bytes()].concat();
     let (kind, server, from, to, fields) = match statement.clone() {
-        Statement::Request(PeerRequest { server, from, to, nonce, expected }) => {
+        Statement::Request(PeerRequest { server, from, to, nonce, number, expected }) => {
             let expected = expected.map_or(vec![0], |peer| [&[1], &peer.0[..]].concat());
-            (1, server, from, to, [&nonce[..], &expected].concat())
+            (1, server, from, to, [&nonce[..], &number.0.to_le_bytes(), &expected].concat())
         }
-        Statement::Acceptance(Acceptance { server, from, to, request, requester }) => {
-            (2, server, from, to, [request.0, requester.0].concat())
+        Statement::Acceptance(Acceptance { server, from, to, request, requester, number }) => {
+            (2, server, from, to, [&request.0[..], &requester.0, &number.0.to_le_bytes()].concat())
         }
         Statement::Vouch(Vouch { server, account, device: of, number }) => {
             (3, server, Party::Account(account), Party::Account(account), device(of, number))
@@ -141,13 +141,13 @@ fn neither_more_nor_less_is_a_statement() {
             assert_eq!(Claimed::parse(&bytes[..len]), Err(StatementError::Malformed), "{len} bytes");
         }
         assert_eq!(Claimed::parse(&[&bytes[..], &[0]].concat()), Err(StatementError::Malformed));
-        assert_eq!(Claimed::parse(&vec![1; 5521]), Err(StatementError::TooLong));
-        assert_eq!(Claimed::parse(&vec![1; 5520]), Err(StatementError::Malformed));
+        assert_eq!(Claimed::parse(&vec![1; 5529]), Err(StatementError::TooLong));
+        assert_eq!(Claimed::parse(&vec![1; 5528]), Err(StatementError::Malformed));
     }
     let parties = (Party::Transient(ALICE.peer()), Party::Transient(BOB.peer()));
     let longest = Acceptance { from: parties.0, to: parties.1, ..acceptance(b"a request") };
     let bytes = ALICE.signs(longest);
-    assert_eq!((bytes.len(), MAX_STATEMENT_LEN), (5520, 5520));
+    assert_eq!((bytes.len(), MAX_STATEMENT_LEN), (5528, 5528));
     assert_eq!(verify(&bytes), Ok(()));
 }
 
@@ -177,7 +177,7 @@ fn a_party_without_an_account_speaks_for_itself() {
 
 #[test]
 fn two_requests_are_never_the_same() {
-    let new = || PeerRequest::new(&Native, &at_alice(), None).unwrap();
+    let new = || PeerRequest::new(&Native, &at_alice(), StatementNumber(3), None).unwrap();
     assert_ne!(new(), new());
     assert_eq!(PeerRequest { nonce: [7; 16], ..new() }, request(None));
 }
@@ -193,13 +193,17 @@ fn parties() -> impl Strategy<Value = Party> {
 
 fn statements() -> impl Strategy<Value = Statement> {
     let head = || (peers(), parties(), parties());
-    let request = (head(), any::<[u8; 16]>(), proptest::option::of(peers())).prop_map(
-        |((server, from, to), nonce, expected)| PeerRequest { server, from, to, nonce, expected }.into(),
+    let number = || any::<u64>().prop_map(StatementNumber);
+    let request = (head(), any::<[u8; 16]>(), number(), proptest::option::of(peers())).prop_map(
+        |((server, from, to), nonce, number, expected)| {
+            PeerRequest { server, from, to, nonce, number, expected }.into()
+        },
     );
-    let acceptance =
-        (head(), any::<[u8; 32]>(), peers()).prop_map(|((server, from, to), hash, requester)| {
-            Acceptance { server, from, to, request: RequestHash(hash), requester }.into()
-        });
+    let acceptance = (head(), any::<[u8; 32]>(), peers(), number()).prop_map(
+        |((server, from, to), hash, requester, number)| {
+            Acceptance { server, from, to, request: RequestHash(hash), requester, number }.into()
+        },
+    );
     let device = || (peers(), any::<u64>(), peers(), any::<u64>());
     let vouch = device().prop_map(|(server, account, device, number)| {
         Vouch { server, account: Cid(account), device, number: StatementNumber(number) }.into()

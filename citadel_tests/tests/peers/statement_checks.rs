@@ -8,7 +8,7 @@ use super::people::{
 use citadel_crypt::handshake::Cid;
 use citadel_proto::peers::{
     Acceptance, ConsentFault, DeviceStatement, Introduced, Party, PeerRequest, PeerTrust, RequestHash,
-    Standpoint, Statement, StatementError, check_acceptance, check_agreement, check_request,
+    Standpoint, Statement, StatementError, StatementNumber, check_acceptance, check_agreement, check_request,
 };
 use rstest::rstest;
 
@@ -32,7 +32,7 @@ fn a_request_for_anybody_is_first_use() {
     assert_eq!(introduced(checked.introduced()), (ALICES, ALICE.peer(), PeerTrust::FirstUse));
     assert_eq!(checked.introduced().server(), at_bob().server);
     assert_eq!(checked.request(), &request(None));
-    assert_eq!(checked.acceptance(), acceptance(&bytes));
+    assert_eq!(checked.acceptance(StatementNumber(5)), acceptance(&bytes));
 }
 
 #[test]

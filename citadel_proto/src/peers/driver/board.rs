@@ -13,7 +13,7 @@ use core::fmt;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,13 +38,16 @@ pub(super) struct Inner {
     pub(super) server: PeerId,
     pub(super) tasks: TaskTracker,
     pub(super) floor: Mutex<Floor>,
+    /// Held while what devices say of each other is looked at and kept.
+    pub(super) vouching: AsyncMutex<()>,
 }
 
 impl Switchboard {
     /// The switchboard of the server `server`, whose accounts these are. What it has to do is done in `tasks`, each of which
     /// ends with its session.
     pub fn new(accounts: Accounts, server: PeerId, tasks: TaskTracker) -> Self {
-        let inner = Inner { accounts, server, tasks, floor: Mutex::default() };
+        let (floor, vouching) = (Mutex::default(), AsyncMutex::default());
+        let inner = Inner { accounts, server, tasks, floor, vouching };
         Self { inner: Arc::new(inner) }
     }
 
@@ -250,8 +253,9 @@ impl Inner {
         }
     }
 
-    /// Every peer of a party is told of its vouches anew.
+    /// Every peer of a party is told of its vouches anew, and so are its own devices.
     pub(super) async fn tell_vouches(&self, party: Party) -> Result<(), PeerAskError> {
+        self.tell(party, party, true);
         for (other, pair) in self.others(party).await? {
             self.tell(other, party, pair.is_agreed());
         }
@@ -274,6 +278,9 @@ impl Inner {
 
     /// What `seat` is told of its pair with `other`.
     pub(super) async fn view(&self, seat: &Arc<Seat>, other: Party) -> Result<View, PeerAskError> {
+        if other == seat.party {
+            return self.own_view(other).await;
+        }
         let pair = self.pair(seat.party, other).await?;
         let shown = pair.shown_to(seat.party, other, self.accounts.unix());
         let (mine, _) = pair.halves(seat.party, other);
@@ -298,7 +305,7 @@ impl Inner {
         Ok(account.map(|account| (account.user, account.display_name)).unzip())
     }
 
-    async fn vouches(&self, party: Party) -> Result<Vec<Vec<u8>>, PeerAskError> {
+    pub(super) async fn vouches(&self, party: Party) -> Result<Vec<Vec<u8>>, PeerAskError> {
         match party {
             Party::Account(cid) => self.backend().vouches(cid).await.map_err(failed),
             Party::Transient(_) => Ok(Vec::new()),

@@ -43,7 +43,7 @@ pub struct PeerInfo {
     pub is_blocked: bool,
     /// Its devices that have a session with the server now, as the server says; of peers alone.
     pub online: Vec<PeerId>,
-    /// Its devices by signed statements, and what the trust in them rests on; none before it is a peer, and where its
+    /// Its devices by signed statements, with what the trust in each rests on; none before it is a peer, and where its
     /// statements do not hold.
     pub pinned: Option<Pinned>,
 }
@@ -52,10 +52,15 @@ pub struct PeerInfo {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Pinned {
-    /// The devices.
-    pub devices: Vec<PeerId>,
-    /// What the trust in them rests on.
-    pub trust: PeerTrust,
+    /// The devices, and what the trust in each rests on. None is left when all were disowned.
+    pub devices: BTreeMap<PeerId, PeerTrust>,
+}
+
+impl Pinned {
+    /// The least trust in any of them; none if none is left.
+    pub fn least_trust(&self) -> Option<PeerTrust> {
+        self.devices.values().min().copied()
+    }
 }
 
 /// A change in what is known of a party.
@@ -70,11 +75,11 @@ pub enum PeerEvent {
     Declined(Party),
     /// It is no peer any more, or its request is gone.
     Removed(Party),
-    /// A device of a peer has a session with the server now.
+    /// A device of a peer has a session with the server now, or one that has is vouched for now.
     Online(Party, PeerId),
     /// It has none any more.
     Offline(Party, PeerId),
-    /// A device of a peer is there that no statement vouches for. No session with it is made.
+    /// A device of a peer is there that no statement vouches for, or that was disowned. No session with it is made.
     IdentityChanged {
         /// Whose.
         party: Party,
@@ -96,6 +101,10 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) const fn standing(&self) -> Standing {
+        if matches!(self.fault, Some(PinError::Withdrawn)) {
+            // An old agreement that is shown again is none.
+            return Standing::Nothing;
+        }
         match self.view.shown {
             Shown::None => Standing::Nothing,
             Shown::AskedByYou => Standing::Asked,
@@ -143,7 +152,7 @@ impl Book {
     pub(super) fn put(&self, known: Known) {
         self.change(|pages| {
             pages.told.insert(known.view.party);
-            let is_nothing = known.standing() == Standing::Nothing && !known.view.blocked;
+            let is_nothing = known.view.shown == Shown::None && !known.view.blocked;
             match is_nothing {
                 true => pages.known.remove(&known.view.party),
                 false => pages.known.insert(known.view.party, known),
@@ -185,6 +194,12 @@ impl Book {
             pages.told.clear();
             pages.known.values_mut().for_each(|known| known.view.online.clear());
         });
+    }
+
+    /// Everybody who is a peer by statements that pinned nothing.
+    pub(super) fn at_fault(&self) -> Vec<View> {
+        let pages = self.pages.lock();
+        pages.known.values().filter(|known| known.fault.is_some()).map(|known| known.view.clone()).collect()
     }
 
     pub(super) fn get(&self, party: Party) -> Option<Known> {
@@ -232,7 +247,14 @@ pub struct PeerEvents {
 struct Seen {
     standing: Standing,
     online: BTreeSet<PeerId>,
-    pinned: Vec<PeerId>,
+    pinned: Option<Vec<PeerId>>,
+}
+
+impl Seen {
+    /// Whether no pin speaks against a device.
+    fn admits(&self, device: &PeerId) -> bool {
+        self.pinned.as_ref().is_none_or(|pinned| pinned.contains(device))
+    }
 }
 
 impl PeerEvents {
@@ -290,18 +312,24 @@ impl PeerEvents {
         }
         let offline = before.online.difference(&after.online);
         self.events.extend(offline.map(|device| PeerEvent::Offline(party, *device)));
-        for device in after.online.difference(&before.online) {
-            self.events.push_back(if after.pinned.is_empty() || after.pinned.contains(device) {
+        for device in &after.online {
+            let (was, is) =
+                (before.online.contains(device).then(|| before.admits(device)), after.admits(device));
+            if was == Some(is) {
+                continue;
+            }
+            self.events.push_back(if is {
                 PeerEvent::Online(party, *device)
             } else {
-                PeerEvent::IdentityChanged { party, pinned: after.pinned.clone(), found: *device }
+                let pinned = after.pinned.clone().unwrap_or_default();
+                PeerEvent::IdentityChanged { party, pinned, found: *device }
             });
         }
     }
 }
 
 fn seen((party, known): (&Party, &Known)) -> (Party, Seen) {
-    let pinned = known.pinned.as_ref().map(|pinned| pinned.devices.clone()).unwrap_or_default();
+    let pinned = known.pinned.as_ref().map(|pinned| pinned.devices.keys().copied().collect());
     (*party, Seen { standing: known.standing(), online: known.view.online.iter().copied().collect(), pinned })
 }
 

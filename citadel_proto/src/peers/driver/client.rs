@@ -153,13 +153,13 @@ impl PeerClient {
         store: Arc<dyn PinStore>,
         tasks: TaskTracker,
     ) -> Result<Self, PeersError> {
-        let answering = Arc::new(config.answering()?);
+        let (own, answering) = (identity.peer_id(), Arc::new(config.answering()?));
         let inner = Inner {
             hub,
             identity,
             config,
             book: Arc::new(Book::new()),
-            pins: PinBook::load(store).await?,
+            pins: PinBook::load(store, own, tasks.clone()).await?,
             tasks,
             uplink: watch::Sender::new(None),
             answering,
@@ -209,7 +209,7 @@ impl PeerClient {
     /// that it must have: then its pin counts as verified.
     ///
     /// # Errors
-    /// [`PeersError::Call`].
+    /// [`PeersError::Call`], [`PeersError::Store`].
     ///
     /// # Cancel safety
     /// A future that is dropped may have asked; asking again is safe.
@@ -219,8 +219,9 @@ impl PeerClient {
         }
         let uplink = self.inner.uplink()?;
         let (provider, at) = (&*self.inner.config.handshake.provider, self.inner.standpoint(&uplink, party));
-        let request = PeerRequest::new(provider, &at, expect)?;
-        let request = Statement::from(request).sign(&self.inner.identity)?;
+        let request = PeerRequest::new(provider, &at, StatementNumber::default(), expect)?;
+        let numbered = move |number| Statement::from(PeerRequest { number, ..request });
+        let request = self.inner.say(&uplink, party, numbered).await?;
         self.inner.pins.want((uplink.server, party), expect);
         uplink.ask(&PeerAsk::Ask { to: party, statement: request }).await?;
         Ok(())
@@ -242,45 +243,54 @@ impl PeerClient {
         }
     }
 
-    /// Declines the request of `party`.
-    ///
-    /// # Errors
-    /// [`PeersError::Call`].
-    ///
-    /// # Cancel safety
-    /// A future that is dropped may have declined.
-    pub async fn decline(&self, party: Party) -> Result<(), PeersError> {
-        self.inner.ask(PeerAsk::Decline(party)).await.map(drop)
-    }
-
-    /// Is no peer of `party` any more, takes an unanswered request back, or forgets a declined one; says whether there was
-    /// anything. Its pin goes, and sessions with it close.
+    /// Declines the request of `party`, and takes back what this end has asked it.
     ///
     /// # Errors
     /// [`PeersError::Call`], [`PeersError::Store`].
     ///
     /// # Cancel safety
-    /// A future that is dropped may have removed it; removing again is safe.
+    /// A future that is dropped may have declined.
+    pub async fn decline(&self, party: Party) -> Result<(), PeersError> {
+        let uplink = self.inner.uplink()?;
+        self.inner.pins.forget_wanted((uplink.server, party));
+        // In this order: of two who are peers by now nothing is taken back.
+        uplink.ask(&PeerAsk::Decline(party)).await?;
+        self.inner.withdraw(&uplink, party, false).await
+    }
+
+    /// Is no peer of `party` any more, takes an unanswered request back, or forgets a declined one; says whether there was
+    /// anything. Its pin goes, and sessions with it close, before the server is told: nothing that this device has said to it
+    /// until now counts any more, whatever a server shows.
+    ///
+    /// # Errors
+    /// [`PeersError::Call`], [`PeersError::Store`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped may have removed it; removing again is safe. So it is after an error.
     pub async fn remove(&self, party: Party) -> Result<bool, PeersError> {
         let uplink = self.inner.uplink()?;
-        let answer = uplink.ask(&PeerAsk::Remove(party)).await?;
-        self.inner.pins.remove((uplink.server, party)).await?;
-        self.inner.part(party);
-        match answer {
+        self.inner.withdraw(&uplink, party, true).await?;
+        match uplink.ask(&PeerAsk::Remove(party)).await? {
             PeerAnswer::Was(was) => Ok(was),
             _ => Err(PeersCallError::Malformed.into()),
         }
     }
 
-    /// Hears nothing of `party` any more, or again. Blocking ends what the two were; the other one is not told.
+    /// Hears nothing of `party` any more, or again. Blocking ends what the two were, as [`remove`](Self::remove) does, but keeps
+    /// the pin: whoever comes under that name later is held to it. The other one is not told.
     ///
     /// # Errors
-    /// [`PeersError::Call`].
+    /// [`PeersError::Call`], [`PeersError::Store`].
     ///
     /// # Cancel safety
     /// A future that is dropped may have done it; doing it again is safe.
     pub async fn set_blocked(&self, party: Party, blocked: bool) -> Result<(), PeersError> {
-        self.inner.ask(PeerAsk::Block { to: party, blocked }).await.map(drop)
+        let uplink = self.inner.uplink()?;
+        if blocked {
+            self.inner.withdraw(&uplink, party, false).await?;
+        }
+        uplink.ask(&PeerAsk::Block { to: party, blocked }).await?;
+        Ok(())
     }
 
     /// Everybody with whom there is anything.
@@ -307,10 +317,11 @@ impl PeerClient {
     /// Waits on state; dropping the future changes nothing.
     pub async fn registered(&self, party: Party) -> Result<PeerInfo, PeersError> {
         let look = |book: &Book| {
-            let known = book.get(party).filter(|known| known.standing() == Standing::Peer)?;
+            let known = book.get(party)?;
             match known.fault {
                 Some(fault) => Some(Err(fault.into())),
-                None => book.info(party).map(Ok),
+                None if known.standing() == Standing::Peer => book.info(party).map(Ok),
+                None => None,
             }
         };
         self.inner.book.wait(look).await
@@ -335,19 +346,24 @@ impl PeerClient {
         self.inner.book.wait(|book| is_there(book).then_some(())).await;
     }
 
-    /// Says that the codes were compared with `party` ([`verification_code`](Self::verification_code)): its pin is verified
-    /// from now on.
+    /// Says that the codes were compared with `device`, one of `party`'s ([`verification_code`](Self::verification_code)): it is
+    /// verified from now on, and so are those that it vouches for. Other devices of the party are not.
     ///
     /// # Errors
-    /// [`PeersError::NotPeer`], [`PeersError::Store`].
+    /// [`PeersError::NotPeer`]; [`PeersError::Pin`] if the device is none of those that are pinned; [`PeersError::Store`].
     ///
     /// # Cancel safety
     /// A future that is dropped may have done it.
-    pub async fn mark_verified(&self, party: Party) -> Result<(), PeersError> {
-        let server = self.inner.uplink()?.server;
-        let pinned = self.inner.pins.mark_verified((server, party)).await?.ok_or(PeersError::NotPeer)?;
-        self.inner.book.put_pin(party, Some(pinned));
-        Ok(())
+    pub async fn mark_verified(&self, party: Party, device: PeerId) -> Result<(), PeersError> {
+        let here = self.inner.uplink()?.here();
+        match self.inner.pins.mark_verified(here, party, device).await? {
+            Ok(pinned) => {
+                self.inner.book.put_pin(party, Some(pinned));
+                Ok(())
+            }
+            Err(PinError::Unknown | PinError::Withdrawn) => Err(PeersError::NotPeer),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What this node and the device `peer` compare, by voice or on screen (R-P2P-7).
@@ -355,28 +371,32 @@ impl PeerClient {
         self.inner.identity.peer_id().verification_code(&peer)
     }
 
-    /// Tells the peers of the own account, signed, that `device` is one of its devices.
+    /// Tells the peers of the own account, signed, that `device` is one of its devices. To this device it is one from now on: what
+    /// it agrees with others, this one agreed. Both devices of an account have to say it of each other to have the same peers.
     ///
     /// # Errors
-    /// [`PeersError::Call`].
+    /// [`PeersError::Pin`] if this device or the other one was disowned, or there are too many; then nothing has changed.
+    /// [`PeersError::Store`]; [`PeersError::Call`]: this device knows it now, and others may not. Saying it again is safe.
     ///
     /// # Cancel safety
     /// A future that is dropped may have done it.
     pub async fn vouch(&self, device: PeerId) -> Result<(), PeersError> {
-        let said = |server, account, number| Vouch { server, account, device, number }.into();
-        self.inner.say_of_own(said).await
+        self.inner
+            .say_of_own(move |server, account, number| Vouch { server, account, device, number }.into())
+            .await
     }
 
-    /// Tells the peers of the own account, signed, that `device` is none of its devices any more.
+    /// Tells the peers of the own account, signed, that `device` is none of its devices any more, for ever.
     ///
     /// # Errors
-    /// [`PeersError::Call`].
+    /// As [`vouch`](Self::vouch).
     ///
     /// # Cancel safety
     /// A future that is dropped may have done it.
     pub async fn disown(&self, device: PeerId) -> Result<(), PeersError> {
-        let said = |server, account, number| Disown { server, account, device, number }.into();
-        self.inner.say_of_own(said).await
+        self.inner
+            .say_of_own(move |server, account, number| Disown { server, account, device, number }.into())
+            .await
     }
 }
 
@@ -392,17 +412,45 @@ impl Inner {
 
     /// From where statements of and to `other` are read.
     pub(super) fn standpoint(&self, uplink: &Uplink, other: Party) -> Standpoint {
-        Standpoint { server: uplink.server, own: uplink.own, device: self.identity.peer_id(), other }
+        let siblings = self.pins.siblings(uplink.here());
+        Standpoint {
+            server: uplink.server,
+            own: uplink.own,
+            device: self.identity.peer_id(),
+            siblings,
+            other,
+        }
+    }
+
+    /// The next statement of this device about `party`, signed. Its number is kept before it is used.
+    async fn say(
+        &self,
+        uplink: &Uplink,
+        party: Party,
+        said: impl FnOnce(StatementNumber) -> Statement + Send + 'static,
+    ) -> Result<Vec<u8>, PeersError> {
+        let said = self.pins.say(uplink.here(), party, now(), said).await??;
+        Ok(said.sign(&self.identity)?)
+    }
+
+    /// Takes back all that this end has said to `party`, and ends what came of it.
+    async fn withdraw(&self, uplink: &Uplink, party: Party, forgets: bool) -> Result<(), PeersError> {
+        if party != uplink.own {
+            self.pins.withdraw(uplink.here(), party, now(), forgets).await?;
+            self.part(party);
+        }
+        Ok(())
     }
 
     /// Tells all peers something of the own account's devices.
     async fn say_of_own(
         &self,
-        said: impl FnOnce(PeerId, Cid, StatementNumber) -> Statement + Send,
+        said: impl FnOnce(PeerId, Cid, StatementNumber) -> Statement + Send + 'static,
     ) -> Result<(), PeersError> {
         let uplink = self.uplink()?;
         let account = uplink.own.cid().ok_or(PeersCallError::Refused(PeerAskError::Denied))?;
-        let statement = said(uplink.server, account, StatementNumber(now())).sign(&self.identity)?;
+        let server = uplink.server;
+        let statement = self.say(&uplink, uplink.own, move |number| said(server, account, number)).await?;
         uplink.ask(&PeerAsk::Vouch(statement)).await?;
         Ok(())
     }
@@ -420,7 +468,7 @@ impl Inner {
     ) -> Result<(), PeersError> {
         let uplink = self.uplink()?;
         let checked = check_request(request, &self.standpoint(&uplink, party), expect)?;
-        let acceptance = Statement::from(checked.acceptance()).sign(&self.identity)?;
+        let acceptance = self.say(&uplink, party, move |number| checked.acceptance(number).into()).await?;
         self.pins.want((uplink.server, party), expect);
         uplink.ask(&PeerAsk::Accept { to: party, statement: acceptance }).await?;
         Ok(())
@@ -432,7 +480,7 @@ impl Inner {
     }
 }
 
-/// What orders an own device's statements: they rise as the calendar does.
+/// What the numbers of an own device's statements rise with, if it says less than one in a second.
 #[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

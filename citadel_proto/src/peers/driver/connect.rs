@@ -131,8 +131,10 @@ impl Inner {
             return Err(ConnectError::Yourself);
         }
         let known = self.book.get(party).ok_or(ConnectError::NotPeer)?;
-        if let Some(fault) = known.fault {
-            return Err(fault.into());
+        match known.fault {
+            Some(PinError::Withdrawn) => return Err(ConnectError::NotPeer),
+            Some(fault) => return Err(fault.into()),
+            None => {}
         }
         if !matches!(known.view.shown, Shown::Peers { .. }) {
             return Err(ConnectError::NotPeer);
@@ -162,7 +164,7 @@ impl Inner {
     /// Closes the sessions with devices of `party` that are none of its any more.
     pub(super) fn close_disowned(&self, server: PeerId, party: Party) {
         for session in self.meetings.sessions_of(party) {
-            if self.pins.allows((server, party), session.peer_id()).is_err() {
+            if self.pins.is_out((server, party), session.peer_id()) {
                 session.begin_shutdown(CloseReason::Revoked);
             }
         }
@@ -239,9 +241,12 @@ pub(super) async fn answer(inner: Arc<Inner>, uplink: Arc<Uplink>, mut channel: 
     // Lanes and views come on channels of their own: the view that makes it a peer may be a little behind.
     let is_known = inner.book.wait(|book| {
         let known = book.get(from)?;
-        (known.pinned.is_some() || known.fault.is_some()).then_some(())
+        // To one whose consent was taken back nothing is proven, whatever the server shows.
+        let is_peer = known.fault != Some(PinError::Withdrawn);
+        (known.pinned.is_some() || known.fault.is_some()).then_some(is_peer)
     });
-    if tokio::time::timeout(inner.config.handshake.deadline, is_known).await.is_err() {
+    let is_peer = tokio::time::timeout(inner.config.handshake.deadline, is_known).await;
+    if !matches!(is_peer, Ok(true)) {
         return channel.reset(LaneError::NotPeers.code());
     }
     let Some(_place) = inner.doors.enter(from) else { return channel.reset(LaneError::Full.code()) };

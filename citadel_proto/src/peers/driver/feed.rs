@@ -1,7 +1,7 @@
 //! The task of a client's session with its server, as far as peers are concerned: reads what the server says, takes in lanes.
 
-use super::super::Shown;
 use super::super::message::{PeerAnswer, View};
+use super::super::{Party, Shown, wire};
 use super::book::Known;
 use super::client::Inner;
 use super::connect;
@@ -10,6 +10,7 @@ use crate::channel::{RELAY, SERVICE_PREFIX};
 use crate::driver::{Channel, RecvHalf};
 use crate::errors::RecvError;
 use bytes::Bytes;
+use citadel_crypt::addr::PeerId;
 use std::sync::Arc;
 
 /// Code of a service channel that nobody serves here.
@@ -17,12 +18,13 @@ const NOT_SERVED: u32 = 1;
 
 /// Runs until the session with the server is over, or its service of peers.
 pub(super) async fn run(inner: Arc<Inner>, uplink: Arc<Uplink>, mut recv: RecvHalf) {
+    let mut feed = Feed { inner: &inner, uplink: &uplink, ahead: None };
     let why = loop {
         tokio::select! {
             biased;
             message = recv.recv() => match message {
                 Ok(Some(message)) => {
-                    if let Err(error) = hear(&inner, &uplink, &message).await {
+                    if let Err(error) = feed.hear(&message).await {
                         break error;
                     }
                 }
@@ -58,55 +60,98 @@ fn take(inner: &Arc<Inner>, uplink: &Arc<Uplink>, channel: Channel) {
     inner.tasks.spawn(connect::answer(Arc::clone(inner), Arc::clone(uplink), channel));
 }
 
-async fn hear(inner: &Arc<Inner>, uplink: &Arc<Uplink>, message: &Bytes) -> Result<(), PeersCallError> {
-    match uplink.deliver(message)? {
-        Some(PeerAnswer::View(view)) => {
-            see(inner, uplink, view).await;
-            Ok(())
-        }
-        Some(PeerAnswer::Presence { party, online }) => {
-            inner.book.put_presence(party, online);
-            Ok(())
-        }
-        Some(PeerAnswer::Synced) => {
-            inner.book.set_whole();
-            Ok(())
-        }
-        Some(_) => Err(PeersCallError::Malformed),
-        None => Ok(()),
-    }
+struct Feed<'a> {
+    inner: &'a Arc<Inner>,
+    uplink: &'a Arc<Uplink>,
+    /// What came ahead of a view, of the one party that the next view has to be of.
+    ahead: Option<(Party, Vec<Vec<u8>>)>,
 }
 
-/// A pair is as the server says now. What makes a peer of a party is checked here, once, and pinned before it is shown.
-async fn see(inner: &Arc<Inner>, uplink: &Arc<Uplink>, view: View) {
-    let party = view.party;
-    let (key, at) = ((uplink.server, party), inner.standpoint(uplink, party));
-    let wanted = inner.pins.wanted(key);
-    let (pinned, fault) = match &view.shown {
-        Shown::Peers { mine, theirs } => {
-            let pinned = inner.pins.pin(&at, (mine, theirs), &view.vouches).await;
-            pinned.map_or_else(|fault| (None, Some(fault)), |pinned| (Some(pinned), None))
-        }
-        Shown::AskedByThem { statement } if wanted.is_some() => {
-            // The two requests crossed: this end's user has said yes before the other one asked.
-            let (inner, statement, expect) = (Arc::clone(inner), statement.clone(), wanted.flatten());
-            inner.tasks.clone().spawn(async move {
-                if let Err(error) = inner.accept(party, &statement, expect).await {
-                    log::debug!(target: "citadel::peers", "{party}: {error}");
+impl Feed<'_> {
+    async fn hear(&mut self, message: &Bytes) -> Result<(), PeersCallError> {
+        match self.uplink.deliver(message)? {
+            Some(PeerAnswer::View(mut view)) => {
+                if let Some((party, mut vouches)) = self.ahead.take() {
+                    if party != view.party {
+                        return Err(PeersCallError::Malformed);
+                    }
+                    vouches.append(&mut view.vouches);
+                    view.vouches = vouches;
                 }
-            });
-            (None, None)
+                self.see(view).await;
+            }
+            Some(PeerAnswer::Vouches { party, vouches }) => self.keep_ahead(party, vouches)?,
+            Some(PeerAnswer::Presence { party, online }) => self.inner.book.put_presence(party, online),
+            Some(PeerAnswer::Synced) => self.inner.book.set_whole(),
+            Some(_) => return Err(PeersCallError::Malformed),
+            None => {}
         }
-        _ => (None, None),
-    };
-    if let Some(fault) = &fault {
-        log::warn!(target: "citadel::peers", "{party}: {fault}");
+        Ok(())
     }
-    let was_peer = inner.book.get(party).is_some_and(|known| matches!(known.view.shown, Shown::Peers { .. }));
-    let is_peer = matches!(view.shown, Shown::Peers { .. });
-    inner.book.put(Known { view, pinned, fault });
-    if was_peer && !is_peer {
-        inner.part(party);
+
+    fn keep_ahead(&mut self, party: Party, mut vouches: Vec<Vec<u8>>) -> Result<(), PeersCallError> {
+        let (of, ahead) = self.ahead.get_or_insert((party, Vec::new()));
+        if *of != party || ahead.len() + vouches.len() > wire::MAX_STATEMENTS {
+            return Err(PeersCallError::Malformed);
+        }
+        ahead.append(&mut vouches);
+        Ok(())
     }
-    inner.close_disowned(uplink.server, party);
+
+    async fn see(&self, view: View) {
+        if view.party != self.uplink.own {
+            return self.see_pair(view).await;
+        }
+        // What devices of this account say of each other: by it the word of one may have become the own word.
+        let heard = self.inner.pins.hear_own(self.uplink.here(), &view.vouches).await;
+        if let Err(error) = heard {
+            log::error!(target: "citadel::peers", "own account: {error}");
+        }
+        for view in self.inner.book.at_fault() {
+            self.see_pair(view).await;
+        }
+    }
+
+    /// A pair is as the server says now. What makes a peer of a party is checked here, once, and pinned before it is shown.
+    async fn see_pair(&self, view: View) {
+        let Self { inner, uplink, .. } = self;
+        let party = view.party;
+        let key = (uplink.server, party);
+        let (pinned, fault) = match &view.shown {
+            Shown::Peers { mine, theirs } => {
+                let (at, agreed) = (inner.standpoint(uplink, party), (mine.clone(), theirs.clone()));
+                let pinned = inner.pins.pin(at, agreed, &view.vouches).await;
+                pinned.map_or_else(|fault| (None, Some(fault)), |pinned| (Some(pinned), None))
+            }
+            Shown::AskedByThem { statement } => {
+                if let Some(expect) = inner.pins.wanted(key) {
+                    self.accept_crossing(party, statement.clone(), expect);
+                }
+                (None, None)
+            }
+            _ => (None, None),
+        };
+        if let Some(fault) = &fault {
+            log::warn!(target: "citadel::peers", "{party}: {fault}");
+        }
+        let was_peer =
+            inner.book.get(party).is_some_and(|known| matches!(known.view.shown, Shown::Peers { .. }));
+        let is_peer = matches!(view.shown, Shown::Peers { .. });
+        inner.book.put(Known { view, pinned, fault });
+        if was_peer && !is_peer {
+            inner.pins.forget_wanted(key);
+            inner.part(party);
+        }
+        inner.close_disowned(uplink.server, party);
+    }
+
+    /// Two requests crossed: this end's user has said yes before the other one asked.
+    fn accept_crossing(&self, party: Party, statement: Vec<u8>, expect: Option<PeerId>) {
+        let inner = Arc::clone(self.inner);
+        self.inner.tasks.spawn(async move {
+            if let Err(error) = inner.accept(party, &statement, expect).await {
+                log::debug!(target: "citadel::peers", "{party}: {error}");
+            }
+        });
+    }
 }

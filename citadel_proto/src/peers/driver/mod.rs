@@ -3,7 +3,8 @@
 //! Owns: the service channels of peers on both ends, tasks of lanes and attempts, the pin file, the clock of statements.
 //! Never: who agrees with whom, what a statement is worth, which attempt counts (the machines beside this folder decide).
 //!
-//! A server has a [`Switchboard`]: `floor.rs` is its memory, `board.rs` its rules, `serve.rs` answers requests, `relay.rs` carries lanes. A client has a
+//! A server has a [`Switchboard`]: `floor.rs` is its memory, `board.rs` its rules, `serve.rs` answers requests, `vouches.rs`
+//! keeps what devices say of each other, `relay.rs` carries lanes. A client has a
 //! [`PeerClient`]: `uplink.rs` asks, `feed.rs` hears, `book.rs` remembers, `connect.rs` and `meetings.rs` make sessions.
 
 mod board;
@@ -19,6 +20,7 @@ mod pins;
 mod relay;
 mod serve;
 mod uplink;
+mod vouches;
 
 pub use board::Switchboard;
 pub use book::{PeerEvent, PeerEvents, PeerInfo, Pinned, Standing};

@@ -1,10 +1,10 @@
 //! The server's end of a session's service channels about peers: requests one after the other, and what it says by itself.
 
 use super::super::consent::Act;
-use super::super::message::{PeerAnswer, PeerAsk, PeerAskError, Who};
+use super::super::message::{PeerAnswer, PeerAsk, PeerAskError, View, Who};
 use super::super::statement::{Claimed, Statement};
 use super::super::{ConsentError, Party, wire};
-use super::board::{Inner, Switchboard, failed};
+use super::board::{Inner, Switchboard};
 use super::floor::{Seat, Seated, Stale};
 use super::relay;
 use crate::accounts::{Action, Actor, Resource, authorize};
@@ -115,7 +115,10 @@ impl Line<'_> {
             && let Some((party, stale)) = self.seat.next_stale()
         {
             let told = match stale {
-                Stale::Pair => self.inner.view(self.seat, party).await.map(PeerAnswer::View),
+                Stale::Pair => match self.inner.view(self.seat, party).await {
+                    Ok(view) => Ok(PeerAnswer::View(self.shorten(view).await?)),
+                    Err(error) => Err(error),
+                },
                 Stale::Presence => {
                     let online = self.inner.presence(self.seat, party);
                     Ok(PeerAnswer::Presence { party, online })
@@ -130,6 +133,16 @@ impl Line<'_> {
             self.say(0, &PeerAnswer::Synced).await?;
         }
         Ok(())
+    }
+
+    /// Says of the vouches what is too much for one answer.
+    async fn shorten(&mut self, mut view: View) -> Result<View, Gone> {
+        let party = view.party;
+        while view.vouches.len() > wire::MAX_VOUCHES {
+            let vouches = view.vouches.drain(..wire::MAX_VOUCHES).collect();
+            self.say(0, &PeerAnswer::Vouches { party, vouches }).await?;
+        }
+        Ok(view)
     }
 
     async fn say(&mut self, id: u64, answer: &PeerAnswer) -> Result<(), Gone> {
@@ -224,15 +237,13 @@ impl Line<'_> {
         let own = self.seat.party;
         let said = self.about(&statement, own)?;
         let Some(cid) = own.cid() else { return Err(PeerAskError::Denied) };
-        let subject = match said {
-            Statement::Vouch(vouch) => vouch.device,
-            Statement::Disown(disown) => disown.device,
-            Statement::Request(_) | Statement::Acceptance(_) => return Err(PeerAskError::Malformed),
-        };
-        let put =
-            self.inner.backend().put_vouch(cid, subject, self.seat.device, &statement, wire::MAX_VOUCHES);
-        put.await.map_err(failed)?;
-        self.inner.tell_vouches(own).await?;
+        if let Statement::Vouch(_) = &said {
+            // Each is told to every peer. A disown never waits.
+            self.inner.accounts.may_ask_peer(&own.to_bytes()).map_err(PeerAskError::RateLimited)?;
+        }
+        if self.inner.keep_vouch(cid, self.seat.device, &said, &statement).await? {
+            self.inner.tell_vouches(own).await?;
+        }
         Ok(PeerAnswer::Done)
     }
 
@@ -240,6 +251,7 @@ impl Line<'_> {
         // What changes while the pairs are read is marked, and told after them.
         self.seat.begin_watch([]);
         self.seat.begin_watch(self.inner.known_to(self.seat.party).await?);
+        self.seat.begin_watch([self.seat.party].into_iter().filter(|own| own.cid().is_some()));
         (self.watches, self.owes_synced) = (true, true);
         Ok(PeerAnswer::Done)
     }

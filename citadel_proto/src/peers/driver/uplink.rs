@@ -2,6 +2,7 @@
 
 use super::super::message::{PeerAnswer, PeerAsk, PeerAskError};
 use super::super::{Party, wire};
+use super::pins::Here;
 use super::serve::PEERS_SERVICE;
 use crate::driver::{RecvHalf, SendHalf, Session};
 use crate::errors::{OpenError, RecvError, SendError};
@@ -114,6 +115,11 @@ impl Uplink {
         let own = session.cid().map_or_else(|| Party::Transient(session.own_id()), Party::Account);
         let (send, waiting) = (AsyncMutex::new(send), Mutex::default());
         Ok((Arc::new(Self { session, server, own, send, waiting }), recv))
+    }
+
+    /// This end as pins know it.
+    pub(super) const fn here(&self) -> Here {
+        Here { server: self.server, own: self.own }
     }
 
     /// Asks and waits for the answer, which whoever reads the channel hands to [`deliver`](Self::deliver).

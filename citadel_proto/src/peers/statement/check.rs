@@ -4,12 +4,15 @@
 //! own statement. What the server says beside it counts for nothing. The signature is checked first, so that what a fault names
 //! was said by who signed.
 
-use super::{Acceptance, Claimed, PeerRequest, RequestHash, Statement, StatementError, Verified};
+use super::{
+    Acceptance, Claimed, PeerRequest, RequestHash, Statement, StatementError, StatementNumber, Verified,
+};
 use crate::peers::Party;
 use citadel_crypt::addr::PeerId;
+use std::collections::BTreeSet;
 
 /// Who reads statements, and whose they have to be.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Standpoint {
     /// The server of this session, as its handshake proved it.
     pub server: PeerId,
@@ -17,6 +20,9 @@ pub struct Standpoint {
     pub own: Party,
     /// This device.
     pub device: PeerId,
+    /// The other devices of the own account, as far as this one knows them by what it has said itself, or by the word of one of
+    /// them: what they said to another party is the own word.
+    pub siblings: BTreeSet<PeerId>,
     /// The other party.
     pub other: Party,
 }
@@ -38,12 +44,17 @@ pub struct Introduced {
     party: Party,
     device: PeerId,
     trust: PeerTrust,
+    consent: StatementNumber,
 }
 
 impl Introduced {
     fn new(at: &Standpoint, device: PeerId, is_named: bool) -> Self {
         let trust = if is_named { PeerTrust::Verified } else { PeerTrust::FirstUse };
-        Self { server: at.server, party: at.other, device, trust }
+        Self { server: at.server, party: at.other, device, trust, consent: StatementNumber(0) }
+    }
+
+    fn after(self, own: &Statement) -> Self {
+        Self { consent: own.number(), ..self }
     }
 
     /// The server at which the party is.
@@ -64,6 +75,11 @@ impl Introduced {
     /// What that rests on.
     pub const fn trust(&self) -> PeerTrust {
         self.trust
+    }
+
+    /// The number of the own statement that makes the two peers; 0 as long as there is none.
+    pub const fn consent(&self) -> StatementNumber {
+        self.consent
     }
 }
 
@@ -114,8 +130,8 @@ pub enum ConsentFault {
         /// This device.
         found: PeerId,
     },
-    /// What should be this device's own statement was signed by another.
-    #[error("the own statement was signed by {found}, this is {expected}")]
+    /// What should be the own statement was signed by a device that this one does not know as one of its account.
+    #[error("the own statement was signed by {found}, this is {expected} and does not know it")]
     NotOwn {
         /// This device.
         expected: PeerId,
@@ -155,10 +171,10 @@ impl CheckedRequest {
     }
 
     /// The statement that accepts it, to be signed by this device.
-    pub const fn acceptance(&self) -> Acceptance {
+    pub const fn acceptance(&self, number: StatementNumber) -> Acceptance {
         let PeerRequest { server, from, to, .. } = self.request;
         let requester = self.introduced.device;
-        Acceptance { server, from: to, to: from, request: self.hash, requester }
+        Acceptance { server, from: to, to: from, request: self.hash, requester, number }
     }
 }
 
@@ -188,7 +204,7 @@ pub fn check_request(
 ) -> Result<CheckedRequest, ConsentFault> {
     let heard = heard(bytes, at)?;
     let Statement::Request(request) = heard.said() else { return Err(StatementError::WrongKind.into()) };
-    is_meant(request, at)?;
+    is_meant(request, at.device)?;
     is_by(heard.signer(), named)?;
     Ok(CheckedRequest {
         request: request.clone(),
@@ -198,7 +214,7 @@ pub fn check_request(
 }
 
 /// Checks an acceptance of the other party, for who asked with `request`: signed, of that party, to this one, at this server, of
-/// that very request, which this device signed, by the device that it expected if it did.
+/// that very request, which a device of this party signed, by the device that it expected if it did.
 ///
 /// # Errors
 /// [`ConsentFault`].
@@ -213,17 +229,18 @@ pub fn check_acceptance(
     let Statement::Acceptance(acceptance) = heard.said() else {
         return Err(StatementError::WrongKind.into());
     };
-    is_of_own(acceptance, at)?;
+    is_of_asker(acceptance, own.signer())?;
     is_of(acceptance, request)?;
     is_by(heard.signer(), asked.expected)?;
-    Ok(CheckedAcceptance { introduced: Introduced::new(at, heard.signer(), asked.expected.is_some()) })
+    let introduced = Introduced::new(at, heard.signer(), asked.expected.is_some()).after(own.said());
+    Ok(CheckedAcceptance { introduced })
 }
 
-/// Checks what two parties that are peers have said: `own` by this device, `theirs` by the other party, each a request or an
-/// acceptance. `named` is the device that the user says the other is, if one was named since.
+/// Checks what two parties that are peers have said: `own` by a device of this party, `theirs` by the other one, each a request or
+/// an acceptance. `named` is the device that the user says the other is, if one was named since.
 ///
-/// Two requests that crossed stand for an acceptance of each. Two acceptances are what becomes of them: this device's own request
-/// is gone then, and its acceptance says whom it accepted.
+/// Two requests that crossed stand for an acceptance of each. Two acceptances are what becomes of them: the own request is gone
+/// then, and the acceptance says whom it accepted.
 ///
 /// # Errors
 /// [`ConsentFault`].
@@ -234,30 +251,34 @@ pub fn check_agreement(
     named: Option<PeerId>,
 ) -> Result<Introduced, ConsentFault> {
     let (mine, heard) = (said(own, at)?, heard(theirs, at)?);
+    let by = mine.signer();
     let (required, is_required_by_user) = match (mine.said(), heard.said()) {
         (Statement::Request(asked), Statement::Acceptance(acceptance)) => {
-            is_of_own(acceptance, at)?;
+            is_of_asker(acceptance, by)?;
             is_of(acceptance, own)?;
             (asked.expected, asked.expected.is_some())
         }
         (Statement::Request(asked), Statement::Request(request)) => {
-            is_meant(request, at)?;
+            is_meant(request, by)?;
             (asked.expected, asked.expected.is_some())
         }
         (Statement::Acceptance(accepted), Statement::Request(request)) => {
             is_of(accepted, theirs)?;
-            is_meant(request, at)?;
+            is_meant(request, by)?;
             (Some(accepted.requester), false)
         }
         (Statement::Acceptance(accepted), Statement::Acceptance(acceptance)) => {
-            is_of_own(acceptance, at)?;
+            // Whichever device of this party asked: its request is gone.
+            is_own(acceptance.requester, at)
+                .then_some(())
+                .ok_or(ConsentFault::WrongRequester { expected: at.device, found: acceptance.requester })?;
             (Some(accepted.requester), false)
         }
         _ => return Err(StatementError::WrongKind.into()),
     };
     is_by(heard.signer(), required)?;
     is_by(heard.signer(), named)?;
-    Ok(Introduced::new(at, heard.signer(), is_required_by_user || named.is_some()))
+    Ok(Introduced::new(at, heard.signer(), is_required_by_user || named.is_some()).after(mine.said()))
 }
 
 /// A statement of the other party to this one.
@@ -265,14 +286,19 @@ fn heard(bytes: &[u8], at: &Standpoint) -> Result<Verified<Statement>, ConsentFa
     verified(bytes, at.server, at.other, at.own)
 }
 
-/// A statement of this device to the other party.
+/// A statement of this party to the other one.
 fn said(bytes: &[u8], at: &Standpoint) -> Result<Verified<Statement>, ConsentFault> {
     let own = verified(bytes, at.server, at.own, at.other)?;
-    if own.signer() == at.device {
+    if is_own(own.signer(), at) {
         Ok(own)
     } else {
         Err(ConsentFault::NotOwn { expected: at.device, found: own.signer() })
     }
+}
+
+/// Whether a device is this one, or one that it knows as its account's.
+fn is_own(device: PeerId, at: &Standpoint) -> bool {
+    device == at.device || at.siblings.contains(&device)
 }
 
 fn verified(
@@ -295,20 +321,20 @@ fn verified(
     Ok(verified)
 }
 
-/// Whether a request is for this device, or for whichever.
-fn is_meant(request: &PeerRequest, at: &Standpoint) -> Result<(), ConsentFault> {
+/// Whether a request is for `device`, or for whichever.
+fn is_meant(request: &PeerRequest, device: PeerId) -> Result<(), ConsentFault> {
     match request.expected {
-        Some(expected) if expected != at.device => Err(ConsentFault::NotMeant { expected, found: at.device }),
+        Some(expected) if expected != device => Err(ConsentFault::NotMeant { expected, found: device }),
         _ => Ok(()),
     }
 }
 
-/// Whether the other party accepted this device.
-fn is_of_own(acceptance: &Acceptance, at: &Standpoint) -> Result<(), ConsentFault> {
-    if acceptance.requester == at.device {
+/// Whether the other party accepted the device that asked.
+fn is_of_asker(acceptance: &Acceptance, asker: PeerId) -> Result<(), ConsentFault> {
+    if acceptance.requester == asker {
         Ok(())
     } else {
-        Err(ConsentFault::WrongRequester { expected: at.device, found: acceptance.requester })
+        Err(ConsentFault::WrongRequester { expected: asker, found: acceptance.requester })
     }
 }
 

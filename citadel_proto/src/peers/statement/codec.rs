@@ -17,7 +17,7 @@ const DISOWN: u8 = 4;
 
 const PARTY_LEN: usize = 1 + 32;
 /// Fields of an acceptance, the longest.
-const FIELDS_LEN: usize = 32 + 32;
+const FIELDS_LEN: usize = 32 + 32 + 8;
 
 /// Longest statement, bytes.
 pub const MAX_STATEMENT_LEN: usize =
@@ -38,13 +38,15 @@ pub(super) fn body(statement: &Statement, signer: &IdentityPublic) -> Vec<u8> {
     out.extend(statement.recipient().to_bytes());
     out.extend_from_slice(signer.as_bytes());
     match statement {
-        Statement::Request(PeerRequest { nonce, expected, .. }) => {
+        Statement::Request(PeerRequest { nonce, number, expected, .. }) => {
             out.extend_from_slice(nonce);
+            out.extend_from_slice(&number.0.to_le_bytes());
             put_option(&mut out, *expected);
         }
-        Statement::Acceptance(Acceptance { request, requester, .. }) => {
+        Statement::Acceptance(Acceptance { request, requester, number, .. }) => {
             out.extend_from_slice(&request.0);
             out.extend_from_slice(requester.as_bytes());
+            out.extend_from_slice(&number.0.to_le_bytes());
         }
         Statement::Vouch(Vouch { device, number, .. }) | Statement::Disown(Disown { device, number, .. }) => {
             out.extend_from_slice(device.as_bytes());
@@ -88,12 +90,14 @@ impl Head {
         let Self { kind, server, from, to } = self;
         Ok(match kind {
             REQUEST => {
-                let (nonce, expected) = (take_array(rest)?, take_option(rest)?);
-                PeerRequest { server, from, to, nonce, expected }.into()
+                let (nonce, number) = (take_array(rest)?, StatementNumber(take_u64(rest)?));
+                let expected = take_option(rest)?;
+                PeerRequest { server, from, to, nonce, number, expected }.into()
             }
             ACCEPTANCE => {
                 let (request, requester) = (RequestHash(take_array(rest)?), take_peer(rest)?);
-                Acceptance { server, from, to, request, requester }.into()
+                let number = StatementNumber(take_u64(rest)?);
+                Acceptance { server, from, to, request, requester, number }.into()
             }
             VOUCH => {
                 let (account, device, number) = self.device(rest)?;

@@ -1,0 +1,99 @@
+//! A server that shows again what was taken back: its own storage is put back to what it was.
+
+use super::devices::told;
+use super::scene::{Client, befriend, client, ends_empty, server_with};
+use citadel_proto::backend::{Backend, Memory};
+use citadel_proto::peers::Pair;
+use citadel_sdk::prelude::*;
+use citadel_sdk::{Cid, PeersError, PinError, Standing};
+use futures::future::join;
+use std::sync::Arc;
+
+struct Scene {
+    backend: Arc<dyn Backend>,
+    server: Node<EmptyKernel>,
+    alice: Client,
+    bob: Client,
+}
+
+impl Scene {
+    async fn friends() -> Self {
+        let backend: Arc<dyn Backend> = Arc::new(Memory::new());
+        let server = server_with(Arc::clone(&backend)).await;
+        let (alice, bob) = join(client(&server, "alice"), client(&server, "bob")).await;
+        befriend(&alice, &bob).await;
+        Self { backend, server, alice, bob }
+    }
+
+    fn cids(&self) -> (Cid, Cid) {
+        (self.alice.party.cid().unwrap(), self.bob.party.cid().unwrap())
+    }
+
+    async fn pair(&self) -> Pair {
+        let (alice, bob) = self.cids();
+        self.backend.pair(alice, bob).await.unwrap().unwrap().pair
+    }
+
+    /// The server has `pair` again and tells Alice of it.
+    async fn shows_again(&self, pair: &Pair) {
+        let (alice, bob) = self.cids();
+        let now = self.backend.pair(alice, bob).await.unwrap().map(|stored| stored.revision);
+        self.backend.put_pair(alice, bob, pair, now, 1_024).await.unwrap();
+        self.alice.peers.attach(self.alice.session.clone()).await.unwrap();
+        told(&self.alice).await;
+    }
+
+    async fn nothing_comes_of_it(&self) {
+        let info = self.alice.peers.info(self.bob.party);
+        assert!(info.is_none_or(|info| info.pinned.is_none() && info.standing == Standing::Nothing));
+        let peers = &self.alice.peers;
+        let registered = peers.registered(self.bob.party).await;
+        assert!(matches!(registered, Err(PeersError::Pin(PinError::Withdrawn))), "{registered:?}");
+        assert!(peers.connect(self.bob.party).await.is_err());
+        assert!(self.bob.peers.connect(self.alice.party).await.is_err(), "he is refused");
+    }
+
+    async fn ends(self) {
+        self.alice.ends().await;
+        self.bob.ends().await;
+        ends_empty(self.server).await;
+    }
+}
+
+#[tokio::test]
+async fn fix_0043_a_removed_peer_is_none_again_because_the_server_says_so() {
+    let scene = Scene::friends().await;
+    let agreed = scene.pair().await;
+    scene.alice.peers.remove(scene.bob.party).await.unwrap();
+    scene.shows_again(&agreed).await;
+    scene.nothing_comes_of_it().await;
+    // What is said anew counts, again and again.
+    for _ in 0..3 {
+        scene.alice.peers.remove(scene.bob.party).await.unwrap();
+        scene.bob.sees_nothing(scene.alice.party).await;
+        befriend(&scene.alice, &scene.bob).await;
+        befriend_back(&scene).await;
+    }
+    let latest = scene.pair().await;
+    scene.shows_again(&agreed).await;
+    scene.shows_again(&latest).await;
+    scene.alice.peers.registered(scene.bob.party).await.unwrap();
+    scene.ends().await;
+}
+
+/// Bob asks, Alice accepts.
+async fn befriend_back(scene: &Scene) {
+    scene.alice.peers.remove(scene.bob.party).await.unwrap();
+    scene.bob.sees_nothing(scene.alice.party).await;
+    befriend(&scene.bob, &scene.alice).await;
+}
+
+#[tokio::test]
+async fn who_was_blocked_is_no_peer_because_the_server_says_so() {
+    let scene = Scene::friends().await;
+    let agreed = scene.pair().await;
+    scene.alice.peers.set_blocked(scene.bob.party, true).await.unwrap();
+    scene.shows_again(&agreed).await;
+    scene.nothing_comes_of_it().await;
+    scene.ends().await;
+}

@@ -148,7 +148,8 @@ impl<K: NetKernel> NodeBuilder<K> {
     }
 
     /// Where a client keeps what it knows of its peers' devices: [`FilePins`](crate::FilePins) in a file. Without one it is
-    /// kept in memory, and who a peer is is taken from the statements of its registration again after a restart.
+    /// kept in memory, and who a peer is is taken from the statements of its registration again after a restart; also of one that
+    /// was removed, if the server shows them. A file has one node at a time.
     pub fn pins(mut self, store: impl PinStore) -> Self {
         self.pins = Arc::new(store);
         self

@@ -25,6 +25,7 @@ use core::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -84,6 +85,8 @@ pub struct Ending {
     pub instance: Instance,
     /// With whom.
     pub kind: SessionKind,
+    /// Resolves when it begins to close, with the reason; with none if it has closed before anyone looked.
+    pub closing: BoxFuture<'static, Option<CloseReason>>,
     /// Resolves when it has closed.
     pub closed: BoxFuture<'static, CloseReport>,
 }
@@ -225,14 +228,20 @@ impl Hub {
         self.inner.tasks.close();
     }
 
-    /// The sessions whose tasks run, each with a future that resolves with its report when it has closed. The futures keep
-    /// no session open.
+    /// The sessions whose tasks run, each with futures of the beginning and the end of its close. They keep no session open.
     pub fn ends(&self) -> Vec<Ending> {
         let end = |shared: Arc<Shared>| {
             let (instance, kind) = (shared.about.instance, shared.about.kind);
-            Ending { instance, kind, closed: async move { shared.closed().await }.boxed() }
+            let other = Arc::clone(&shared);
+            let closing = async move { other.closing().await }.boxed();
+            Ending { instance, kind, closing, closed: async move { shared.closed().await }.boxed() }
         };
         self.inner.registry.all().into_iter().map(end).collect()
+    }
+
+    /// Rises with every session: whoever marks it as seen, asks for [`ends`](Self::ends) and then waits for it misses none.
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.inner.registry.arrivals.subscribe()
     }
 
     /// Begins to close that session and does not wait; says whether its task ran. [`CloseReason::Aborted`] cuts short a

@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Weak};
+use tokio::sync::watch;
 
 /// Ended sessions that are remembered, so that their clients learn why. 1,024: 64 KiB, and whoever is not among the last
 /// so many learns only that the session is unknown.
@@ -21,6 +22,8 @@ pub(super) struct Registry {
     sessions: DashMap<Instance, Entry>,
     peers: DashMap<PeerId, BTreeSet<Instance>>,
     ended: Mutex<VecDeque<Ended>>,
+    /// Rises with every session.
+    pub(super) arrivals: watch::Sender<u64>,
 }
 
 /// A session whose task runs.
@@ -59,6 +62,7 @@ impl Registry {
         let entry = Entry { shared: Arc::clone(shared), lease: session.lease() };
         registry.sessions.insert(instance, entry);
         registry.peers.entry(peer).or_default().insert(instance);
+        registry.arrivals.send_modify(|count| *count += 1);
         Registered { registry: Arc::clone(registry), shared: Arc::clone(shared) }
     }
 

@@ -378,6 +378,22 @@ impl Shared {
         self.look(|core| core.reserved == path)
     }
 
+    /// Waits for the beginning of the end; none where the end itself is there before.
+    pub(super) async fn closing(&self) -> Option<CloseReason> {
+        let mut status = self.status.subscribe();
+        loop {
+            match &status.borrow_and_update().end {
+                End::Open => {}
+                End::Closing(reason) => return Some(reason.clone()),
+                End::Closed(_) => return None,
+            }
+            // The sender lives in `self`: it cannot be gone.
+            if status.changed().await.is_err() {
+                core::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Waits for the end.
     pub(super) async fn closed(&self) -> CloseReport {
         let mut status = self.status.subscribe();

@@ -2,7 +2,7 @@
 
 mod end;
 
-use self::end::{Callbacks, Ended, end};
+use self::end::{Callbacks, Ended, Ending};
 use super::error::NodeError;
 use super::remote::{Inner, Listed, NodeRemote};
 use crate::kernel::{KernelResult, NetKernel};
@@ -125,18 +125,20 @@ impl<K: NetKernel> Main<K> {
             let (kernel, remote) = (Arc::clone(&kernel), NodeRemote { inner: Arc::clone(&inner) });
             inner.callback(async move { kernel.run(remote).await })
         };
+        let mut ending = Ending::new(&inner);
         let first = tokio::select! {
             biased;
             () = dropped.cancelled() => return None,
             ended = &mut work => Some(ended),
             () = inner.stopping.cancelled() => None,
+            never = ending.watch() => match never {},
         };
         inner.stopping.cancel();
         let on_stop = {
             let kernel = Arc::clone(&kernel);
             async move { kernel.on_stop().await }
         };
-        let Ended { report, callbacks } = end(&inner, acceptor, on_stop).await;
+        let Ended { report, callbacks } = ending.end(acceptor, on_stop).await;
         let stopped = match callbacks {
             Callbacks::Ended(stopped) => stopped,
             Callbacks::Left(tasks) => return Some(Err(NodeError::Stuck { tasks, report })),

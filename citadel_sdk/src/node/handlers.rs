@@ -111,15 +111,12 @@ impl History {
         }
     }
 
-    /// All reports, with those of `closed` that nobody supervised; and how many ended before.
+    /// All reports: those of before, then `closed`, those of the node's end in its order; and how many ended before them.
     pub(super) fn take(&self, closed: Vec<CloseReport>) -> (Vec<CloseReport>, u64) {
         let mut ended = self.inner.lock();
-        let mut reports: Vec<_> = ended.reports.drain(..).collect();
-        for report in closed {
-            if !reports.iter().any(|known| known.instance == report.instance) {
-                reports.push(report);
-            }
-        }
+        let is_closed = |report: &CloseReport| closed.iter().any(|known| known.instance == report.instance);
+        let mut reports: Vec<_> = ended.reports.drain(..).filter(|report| !is_closed(report)).collect();
+        reports.extend(closed);
         (reports, ended.earlier)
     }
 }

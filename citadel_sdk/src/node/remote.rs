@@ -76,6 +76,13 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// The session with the server that peers are reached through, or were.
+    pub(super) fn attached(&self) -> Option<Instance> {
+        self.peers.get().and_then(PeerClient::attached)
+    }
+}
+
 impl Deref for Inner {
     type Target = Parts;
 

@@ -16,11 +16,12 @@ use super::uplink::{PeersCallError, Uplink};
 use crate::driver::{Hub, Session};
 use crate::session::SessionConfig;
 use citadel_crypt::addr::PeerId;
-use citadel_crypt::handshake::{Cid, HandshakeConfig, Psk, ServerConfig, SessionKind};
+use citadel_crypt::handshake::{Cid, HandshakeConfig, Instance, Psk, ServerConfig, SessionKind};
 use citadel_crypt::identity::Identity;
 use citadel_crypt::suite::CryptoError;
 use core::fmt;
 use core::time::Duration;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -131,6 +132,8 @@ pub(super) struct Inner {
     pub(super) pins: PinBook,
     pub(super) tasks: TaskTracker,
     pub(super) uplink: watch::Sender<Option<Arc<Uplink>>>,
+    /// The session that the uplink is of, or was.
+    pub(super) attached: Mutex<Option<Instance>>,
     pub(super) meetings: Meetings,
     /// How handshakes of peers who connect are answered.
     pub(super) answering: Arc<ServerConfig>,
@@ -162,6 +165,7 @@ impl PeerClient {
             pins: PinBook::load(store, own, tasks.clone()).await?,
             tasks,
             uplink: watch::Sender::new(None),
+            attached: Mutex::default(),
             answering,
             doors: Doors::default(),
             meetings: Meetings::new(),
@@ -178,7 +182,9 @@ impl PeerClient {
     /// # Cancel safety
     /// Dropping the future leaves the session attached, or as it was.
     pub async fn attach(&self, session: Session) -> Result<(), PeersError> {
+        let instance = session.instance();
         let (uplink, recv) = Uplink::open(session).await?;
+        *self.inner.attached.lock() = Some(instance);
         self.inner.uplink.send_replace(Some(Arc::clone(&uplink)));
         self.inner.tasks.spawn(feed::run(Arc::clone(&self.inner), Arc::clone(&uplink), recv));
         uplink.ask(&PeerAsk::Watch).await?;

@@ -12,7 +12,9 @@ use crate::driver::{BoxedIo, Channel, Dialer, EstablishError, Identified, Sessio
 use crate::errors::{OpenError, RecvError, SendError};
 use crate::shutdown::CloseReason;
 use citadel_crypt::addr::PeerId;
-use citadel_crypt::handshake::{ClientConfig, Grant, HandshakeError, Psk, RefusalCode, Request, Trust};
+use citadel_crypt::handshake::{
+    ClientConfig, Grant, HandshakeError, Instance, Psk, RefusalCode, Request, Trust,
+};
 use core::time::Duration;
 use futures::FutureExt;
 use std::io;
@@ -112,6 +114,23 @@ impl PeerClient {
         tokio::time::timeout(deadline, caller.outcome())
             .await
             .unwrap_or(Err(ConnectError::Deadline(deadline)))
+    }
+
+    /// The session with a device of `party` that there is now and that takes messages. None is an ordinary answer at any time,
+    /// while things end above all (R-SHUT-1).
+    pub fn session_with(&self, party: Party) -> Option<PeerSession> {
+        self.inner.meetings.present(party)
+    }
+
+    /// The session with the server through which peers are found and reached now, for channels of the application beside
+    /// them; none while there is none.
+    pub fn server(&self) -> Option<Session> {
+        self.inner.uplink().ok().map(|uplink| uplink.session.clone())
+    }
+
+    /// The session with a server that this was [attached](Self::attach) to last, whether or not it lives.
+    pub fn attached(&self) -> Option<Instance> {
+        *self.inner.attached.lock()
     }
 
     /// The next session that a peer opened and nobody here waited for.

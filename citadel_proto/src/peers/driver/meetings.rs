@@ -114,6 +114,17 @@ impl Meetings {
         self.all.lock().arrivals.len() < MOST_ARRIVALS
     }
 
+    /// The session with a device of `party` that counts, if it is open.
+    pub(super) fn present(&self, party: Party) -> Option<PeerSession> {
+        let all = self.all.lock();
+        let of_party = all.meets.values().filter(|meet| meet.party == party);
+        let open = of_party.filter_map(|meet| {
+            let session = meet.sessions.get(&meet.machine.session()?)?.upgrade()?;
+            session.closing().is_none().then_some(PeerSession { session, party, trust: meet.trust })
+        });
+        open.last()
+    }
+
     /// Every session with these devices that lives.
     pub(super) fn sessions_of(&self, party: Party) -> Vec<Session> {
         let all = self.all.lock();

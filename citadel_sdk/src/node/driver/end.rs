@@ -1,5 +1,8 @@
 //! The end of a node: carries out the plan of `citadel_proto::shutdown`, one input, then its outputs, then one timer.
 //!
+//! A client's plan hears of sessions while the node runs, too: when the server goes away, sessions with peers that only it
+//! carries close before it (R-SHUT-2). A server's hears of them when the node ends.
+//!
 //! A server's callbacks, `on_stop` last, end before its storage is flushed: what they wrote is in it. A client has no
 //! storage; its callbacks end before its endpoint stops.
 
@@ -8,7 +11,7 @@ use super::Joined;
 use crate::kernel::KernelResult;
 use crate::report::{NodeReport, StorageEnd};
 use citadel_crypt::Timestamp;
-use citadel_crypt::handshake::SessionKind;
+use citadel_crypt::handshake::{Instance, SessionKind};
 use citadel_crypt::ratchets::PathId;
 use citadel_proto::CloseReason;
 use citadel_proto::backend::BackendError;
@@ -17,15 +20,20 @@ use citadel_proto::shutdown::{
     ClientNodePlan, Member, NodeInput, NodeOutput, NodeShutdownConfig, NodeSummary, Route, Routes,
     ServerNodePlan,
 };
+use core::convert::Infallible;
 use core::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// Time that callbacks have to notice that they are cut short. 1 s: they are dropped at their next await.
 const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// What carries sessions with peers. Which path of a session it is is the session's own matter.
+const RELAYED: Routes = Routes::of(Route::Relayed(PathId::FIRST));
 
 /// How a node ended.
 pub(super) struct Ended {
@@ -39,34 +47,6 @@ pub(super) enum Callbacks {
     Ended(Joined),
     /// So many tasks block their threads: `on_stop`, or others, and then it did not run.
     Left(usize),
-}
-
-/// Ends the node in the order of its plan.
-pub(super) async fn end(
-    inner: &Inner,
-    acceptor: Option<Arc<Acceptor>>,
-    on_stop: impl Future<Output = KernelResult> + Send + 'static,
-) -> Ended {
-    let mut ending = Ending {
-        inner,
-        origin: now(),
-        plan: Plan::new(inner),
-        acts: FuturesUnordered::new(),
-        acceptor,
-        on_stop: Some(on_stop.boxed()),
-        callbacks: Callbacks::Left(0),
-        is_late: false,
-        storage: StorageEnd::Stored,
-    };
-    let summary = ending.run().await;
-    let Ending { callbacks, is_late, storage, .. } = ending;
-    let storage = match storage {
-        StorageEnd::Stored if !summary.is_stored => StorageEnd::Unknown,
-        told => told,
-    };
-    let (sessions, earlier) = inner.history.take(summary.sessions);
-    let report = NodeReport { sessions, earlier, unfinished: summary.unfinished, is_late, storage };
-    Ended { report, callbacks }
 }
 
 enum Plan {
@@ -92,7 +72,7 @@ impl Plan {
     /// Whom a session of that kind is with. What carries a peer's is its own matter: all of them end before the server's.
     const fn member(&self, kind: SessionKind) -> Member {
         match (self, kind) {
-            (_, SessionKind::P2P) => Member::Peer(Routes::of(Route::Relayed(PathId::FIRST))),
+            (_, SessionKind::P2P) => Member::Peer(RELAYED),
             (Self::Client(_), SessionKind::C2S) => Member::Server,
             (Self::Server(_), SessionKind::C2S) => Member::Client,
         }
@@ -124,16 +104,33 @@ impl Plan {
 /// What became of an act.
 enum Fact {
     Input(NodeInput),
+    /// The session with a server begins to close.
+    Closing(Instance, Option<CloseReason>),
     /// The callbacks have ended, on time or not.
     Called(Callbacks, bool),
     Stored(Result<(), BackendError>),
 }
 
-struct Ending<'a> {
+/// A session as the plan was told of it.
+struct Known {
+    kind: SessionKind,
+    is_over: bool,
+}
+
+/// A node's plan, from its start to its end, and what it waits for.
+pub(super) struct Ending<'a> {
     inner: &'a Inner,
     origin: Instant,
+    /// When the end began.
+    began: Instant,
     plan: Plan,
+    /// What the plan said last.
+    summary: Option<NodeSummary>,
     acts: FuturesUnordered<BoxFuture<'a, Fact>>,
+    /// The sessions that the plan was told of, as long as their tasks run.
+    known: BTreeMap<Instance, Known>,
+    /// Those of them with a server that goes away.
+    leaving: BTreeSet<Instance>,
     /// The sockets, until their turn.
     acceptor: Option<Arc<Acceptor>>,
     /// The last callback, until its turn.
@@ -143,21 +140,71 @@ struct Ending<'a> {
     storage: StorageEnd,
 }
 
-impl Ending<'_> {
+impl<'a> Ending<'a> {
+    /// Of a node that starts.
+    pub(super) fn new(inner: &'a Inner) -> Self {
+        let now = now();
+        Self {
+            inner,
+            origin: now,
+            began: now,
+            plan: Plan::new(inner),
+            summary: None,
+            acts: FuturesUnordered::new(),
+            known: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            acceptor: None,
+            on_stop: None,
+            callbacks: Callbacks::Left(0),
+            is_late: false,
+            storage: StorageEnd::Stored,
+        }
+    }
+
+    /// While the node runs: tells a client's plan what happens to its sessions and does what the plan says. Dropped between
+    /// two steps, it has done none by half.
+    pub(super) async fn watch(&mut self) -> Infallible {
+        let mut arrivals = self.inner.hub.arrivals();
+        while let Plan::Client(_) = self.plan {
+            arrivals.mark_unchanged();
+            self.take_in();
+            tokio::select! {
+                biased;
+                Some(fact) = self.acts.next() => self.on_fact(fact),
+                // The sender lives in the hub, which `inner` holds.
+                _ = arrivals.changed() => {}
+            }
+        }
+        core::future::pending().await
+    }
+
+    /// Ends the node in the order of its plan.
+    pub(super) async fn end(
+        mut self,
+        acceptor: Option<Arc<Acceptor>>,
+        on_stop: impl Future<Output = KernelResult> + Send + 'static,
+    ) -> Ended {
+        (self.acceptor, self.on_stop) = (acceptor, Some(on_stop.boxed()));
+        let summary = self.run().await;
+        let Ending { inner, callbacks, is_late, storage, .. } = self;
+        let storage = match storage {
+            StorageEnd::Stored if !summary.is_stored => StorageEnd::Unknown,
+            told => told,
+        };
+        let (sessions, earlier) = inner.history.take(summary.sessions);
+        let report = NodeReport { sessions, earlier, unfinished: summary.unfinished, is_late, storage };
+        Ended { report, callbacks }
+    }
+
     async fn run(&mut self) -> NodeSummary {
+        self.began = now();
         // Before the sessions are counted: whatever is in the hub from now on is in the list.
         self.inner.hub.refuse();
-        for Live { instance, kind, closed } in self.inner.hub.ends() {
-            self.acts.push(closed.map(|report| Fact::Input(NodeInput::Ended(report))).boxed());
-            self.handle(NodeInput::Opened(instance, self.plan.member(kind)));
-        }
+        self.take_in();
         self.handle(NodeInput::Close(CloseReason::GoingAway));
         loop {
-            while let Some(output) = self.plan.poll_output() {
-                if let NodeOutput::Closed(summary) = output {
-                    return summary;
-                }
-                self.act(output);
+            if let Some(summary) = self.summary.take() {
+                return summary;
             }
             let timeout = self.plan.timeout().map(|at| self.origin + at.since(Timestamp::ZERO));
             tokio::select! {
@@ -168,10 +215,62 @@ impl Ending<'_> {
         }
     }
 
+    /// Tells the plan of the sessions that it does not know.
+    fn take_in(&mut self) {
+        let live = self.inner.hub.ends();
+        let listed: BTreeSet<Instance> = live.iter().map(|session| session.instance).collect();
+        self.known.retain(|instance, _| listed.contains(instance));
+        self.leaving.retain(|instance| listed.contains(instance));
+        for Live { instance, kind, closing, closed } in live {
+            if self.known.contains_key(&instance) {
+                continue;
+            }
+            self.known.insert(instance, Known { kind, is_over: false });
+            self.acts.push(closed.map(|report| Fact::Input(NodeInput::Ended(report))).boxed());
+            let member = self.plan.member(kind);
+            if member == Member::Server {
+                self.acts.push(closing.map(move |why| Fact::Closing(instance, why)).boxed());
+            }
+            self.handle(NodeInput::Opened(instance, member));
+            if member == Member::Server {
+                self.reroute();
+            }
+        }
+        // Also those that came about while the server was going.
+        self.look_at_server();
+    }
+
+    /// What one server carried finds its way through another one, as long as there is one.
+    fn reroute(&mut self) {
+        let of_kind = |kind| {
+            let live = self.known.iter().filter(move |(_, known)| known.kind == kind && !known.is_over);
+            live.map(|(instance, _)| *instance).collect::<Vec<_>>()
+        };
+        if matches!(self.plan, Plan::Server(_)) || of_kind(SessionKind::C2S).is_empty() {
+            return;
+        }
+        for peer in of_kind(SessionKind::P2P) {
+            self.handle(NodeInput::Rerouted(peer, RELAYED));
+        }
+    }
+
+    /// Closes what the server carries if it is the one that goes. Those that were asked to close before are not asked again.
+    fn look_at_server(&mut self) {
+        if self.inner.attached().is_some_and(|server| self.leaving.contains(&server)) {
+            self.handle(NodeInput::ServerGoingAway);
+        }
+    }
+
     fn handle(&mut self, input: NodeInput) {
         let nanos = now().saturating_duration_since(self.origin).as_nanos();
         let at = Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         self.plan.handle(at, input);
+        while let Some(output) = self.plan.poll_output() {
+            match output {
+                NodeOutput::Closed(summary) => self.summary = Some(summary),
+                output => self.act(output),
+            }
+        }
     }
 
     fn act(&mut self, output: NodeOutput) {
@@ -194,7 +293,23 @@ impl Ending<'_> {
 
     fn on_fact(&mut self, fact: Fact) {
         match fact {
+            Fact::Input(NodeInput::Ended(report)) => {
+                let known = self.known.get_mut(&report.instance);
+                let kind = known.map(|known| {
+                    known.is_over = true;
+                    known.kind
+                });
+                self.handle(NodeInput::Ended(report));
+                if kind == Some(SessionKind::C2S) {
+                    self.reroute();
+                }
+            }
             Fact::Input(input) => self.handle(input),
+            Fact::Closing(server, Some(CloseReason::GoingAway)) => {
+                self.leaving.insert(server);
+                self.look_at_server();
+            }
+            Fact::Closing(..) => {}
             Fact::Called(callbacks, is_late) => {
                 self.callbacks = callbacks;
                 self.is_late |= is_late;
@@ -218,7 +333,7 @@ impl Ending<'_> {
     /// Joins the callbacks, then runs the last one.
     fn call_last(&mut self) {
         let Some(on_stop) = self.on_stop.take() else { return };
-        let (inner, deadline) = (self.inner, self.origin + self.inner.deadline);
+        let (inner, deadline) = (self.inner, self.began + self.inner.deadline);
         let called = async move {
             let is_late = inner.join_callbacks(deadline).await;
             if !inner.tasks.is_empty() {

@@ -1,7 +1,7 @@
 //! What almost every application names.
 
 pub use crate::prefabs::client::{
-    PeerConnection, PeerConnectionKernel, Peers, SingleClientServerConnectionKernel,
+    PeerConnection, PeerConnectionKernel, PeerResults, Peers, SingleClientServerConnectionKernel,
 };
 pub use crate::prefabs::server::{ClientConnectListenerKernel, EmptyKernel, InternalServiceKernel};
 pub use crate::{

@@ -13,6 +13,7 @@ pub mod meeting_world;
 pub mod memory_managers;
 pub mod memory_pair;
 pub mod mutants;
+pub mod peer_scene;
 mod quick_hasher;
 pub mod rekey_world;
 pub mod resumable;

@@ -1,9 +1,14 @@
 //! Kernels of client nodes.
 
+mod link;
+mod meet;
 mod peer_connection;
 mod peers;
+mod results;
 mod single_connection;
 
-pub use peer_connection::{PeerConnection, PeerConnectionKernel, PeerFailure, PeerFailures};
+pub use meet::{PeerConnection, PeerFailure};
+pub use peer_connection::{PeerConnectionKernel, PeerFailures};
 pub use peers::Peers;
+pub use results::{PeerNotMet, PeerResults};
 pub use single_connection::SingleClientServerConnectionKernel;

@@ -1,0 +1,82 @@
+//! A server and clients that are peers, on a network in memory and a clock that a test pauses.
+//!
+//! Owns: starting them, making peers of two, a session between them, cutting and healing what carries it, taking it all down
+//! again with nothing left. Real are nodes, handshakes, keys, switchboard and lanes. Never: what a test is about.
+//!
+//! Each client has a network of its own, so that either leg of a lane can be cut alone. What carries a session between two
+//! of them is a [`Way`]: a matrix takes it as a parameter.
+
+mod client;
+mod pair;
+mod server;
+mod talk;
+
+pub use client::Client;
+pub use pair::{Pair, befriend};
+pub use server::Server;
+pub use talk::{Talk, hear, heard_of, message, say};
+
+use crate::canary;
+use citadel_proto::driver::memory::{Faults, Network};
+use citadel_sdk::{Identity, NetKernel, NodeBuilder, SecrecyMode, Suite};
+use core::time::Duration;
+use std::sync::Arc;
+
+/// What carries a session with a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Lanes through the server.
+    Relayed,
+}
+
+/// What nodes of a scene are told.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What carries sessions with peers.
+    pub way: Way,
+    /// Whether clients have accounts; else they have sessions without one.
+    pub accounts: bool,
+    /// Time that sessions wait for another path.
+    pub resume: Duration,
+    /// The suite that clients offer and accept, if not the default.
+    pub suite: Option<Suite>,
+    /// The secrecy of clients.
+    pub secrecy: SecrecyMode,
+    /// What happens to bytes.
+    pub faults: Faults,
+    /// Where chance comes from.
+    pub seed: u64,
+}
+
+impl Setup {
+    /// Sessions without an account, default keys, delays of up to 20 ms, 60 s to resume.
+    pub fn new(way: Way) -> Self {
+        Self {
+            way,
+            accounts: false,
+            resume: Duration::from_secs(60),
+            suite: None,
+            secrecy: SecrecyMode::BestEffort,
+            faults: Faults::DELAYS,
+            seed: 1,
+        }
+    }
+
+    /// A network of its own for each client.
+    pub fn networks(&self, count: u64) -> Vec<Network> {
+        (0..count).map(|at| Network::with(self.seed * 100 + at, self.faults.clone())).collect()
+    }
+
+    /// A client's node with this kernel.
+    pub fn node<K: NetKernel>(&self, kernel: K, identity: impl Into<Arc<Identity>>) -> NodeBuilder<K> {
+        canary::watch();
+        match self.way {
+            Way::Relayed => {}
+        }
+        let builder = NodeBuilder::new(kernel).identity(identity).secrecy(self.secrecy).resume(self.resume);
+        match self.suite {
+            Some(suite) => builder.suites([suite]),
+            None => builder,
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! What almost every application names.
 
 pub use crate::prefabs::client::{
-    PeerConnection, PeerConnectionKernel, PeerResults, Peers, SingleClientServerConnectionKernel,
+    BackPressure, Broadcast, BroadcastKernel, PeerConnection, PeerConnectionKernel, PeerResults, Peers,
+    SingleClientServerConnectionKernel,
 };
 pub use crate::prefabs::server::{ClientConnectListenerKernel, EmptyKernel, InternalServiceKernel};
 pub use crate::{

@@ -13,10 +13,14 @@ use std::collections::BTreeSet;
 mod account_support;
 #[path = "cancellation/accounts.rs"]
 mod accounts;
+#[path = "cancellation/broadcasts.rs"]
+mod broadcasts;
 #[path = "cancellation/crypt.rs"]
 mod crypt;
 #[path = "cancellation/kinds.rs"]
 mod kinds;
+#[path = "cancellation/kinds_of_sdk.rs"]
+mod kinds_of_sdk;
 #[path = "cancellation/nodes.rs"]
 mod nodes;
 #[path = "cancellation/pairs.rs"]

@@ -180,6 +180,40 @@ fn two_peers_chat_and_see_the_same_code() {
 }
 
 #[test]
+fn one_sends_to_two_that_listen_and_knows_what_each_of_them_got() {
+    let mut server = Server::start("kernel_echo_server", &[]);
+    let start = |arguments: &[&str]| {
+        let arguments = [&[&server.address[..]], arguments].concat();
+        example("broadcast", &arguments).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let listeners = ["alice", "bob"].map(|name| start(&["listen", name, "sender"]));
+    let sender = start(&["send", "sender", "alice", "bob"]);
+    let ends = |process: Child| {
+        let output = process.wait_with_output().unwrap();
+        assert!(output.status.success());
+        text(&output.stdout)
+    };
+    let told = ends(sender);
+    for listener in listeners {
+        let heard = ends(listener);
+        let lines = "sender: first line\nsender: second line\nsender: third line\n";
+        assert_eq!(heard, format!("{lines}closed, 2 sessions, all clean\n"));
+    }
+    let expected = "alice: 3 of 3 delivered\nbob: 3 of 3 delivered\nclosed, 3 sessions, all clean\n";
+    assert_eq!(told, expected);
+    assert_eq!(server.interrupt(), "closed, no session was open; 3 ended before\n");
+}
+
+#[test]
+fn a_node_closes_its_peers_before_its_server_and_ends_last() {
+    let output = run("shutdown_order", &[]);
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}{error}");
+    let expected = "peer session closed, clean\nserver session closed, clean\nnode ended: closed, 2 sessions, all clean\n";
+    assert_eq!(out, expected);
+}
+
+#[test]
 fn the_quickstart_gets_its_file_back_in_a_thousand_rounds_and_closes_cleanly() {
     let output = run("quickstart", &[]);
     let (out, error) = (text(&output.stdout), text(&output.stderr));

@@ -4,6 +4,8 @@
 
 #[path = "peers/agree.rs"]
 mod agree;
+#[path = "peers/broadcast.rs"]
+mod broadcast;
 #[path = "peers/connect.rs"]
 mod connect;
 #[path = "peers/devices.rs"]
@@ -14,8 +16,12 @@ mod frozen;
 mod meeting;
 #[path = "peers/people.rs"]
 mod people;
+#[path = "peers/rekey.rs"]
+mod rekey;
 #[path = "peers/replays.rs"]
 mod replays;
+#[path = "peers/results.rs"]
+mod results;
 #[path = "peers/scene.rs"]
 #[allow(dead_code, reason = "shared with the tests of cancellation, which use all of it")]
 mod scene;
@@ -25,3 +31,5 @@ mod sessions;
 mod statement_bytes;
 #[path = "peers/statement_checks.rs"]
 mod statement_checks;
+#[path = "peers/stress.rs"]
+mod stress;

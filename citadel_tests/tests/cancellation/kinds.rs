@@ -4,6 +4,7 @@
 //! A future of a `&self` method is taken for a handle that lives for ever: what it borrows is `'static` then, and the
 //! handle itself is on the list of types.
 
+use super::kinds_of_sdk::SDK;
 use bytes::Bytes;
 use citadel_crypt::addr::{NodeAddr, PeerId};
 use citadel_crypt::handshake::{Cid, ClientConfig, RefusalCode, ServerConfig};
@@ -18,10 +19,10 @@ use citadel_proto::driver::{
     Tcp, Transport, TrustPolicy, memory,
 };
 use citadel_proto::peers::{self, PeerClient, PeerEvents, PinStore};
+use citadel_sdk::prefabs::client::{Broadcast, PeerResults};
 use citadel_sdk::prefabs::server::EmptyKernel;
 use citadel_sdk::{
-    Endpoint, EndpointConfig, Identity, KernelResult, NetKernel, Node, NodeBuilder, NodeRemote, Who, prefabs,
-    prelude,
+    Endpoint, EndpointConfig, Identity, KernelResult, NetKernel, Node, NodeBuilder, NodeRemote, Who,
 };
 use citadel_tests::sources::{self, CRATES, Function, SourceFile};
 use std::collections::BTreeSet;
@@ -58,7 +59,7 @@ where
 {
 }
 
-const fn is_held<T: Send + 'static>() {}
+pub(super) const fn is_held<T: Send + 'static>() {}
 
 /// Checks functions by their paths, and lists these. Arguments are told where the compiler cannot tell by itself.
 macro_rules! futures {
@@ -73,10 +74,11 @@ macro_rules! futures {
 /// Checks types, and lists them.
 macro_rules! types {
     ($list:ident: $($kind:ty),+ $(,)?) => {
-        const $list: &[&str] = &[$(stringify!($kind)),+];
+        pub(super) const $list: &[&str] = &[$(stringify!($kind)),+];
         const _: () = { $(is_held::<$kind>();)+ };
     };
 }
+pub(super) use types;
 
 futures![
     RatchetManager::rekey,
@@ -202,6 +204,9 @@ futures![
     <dyn NetKernel>::on_identified,
     <dyn NetKernel>::on_session,
     <dyn NetKernel>::on_stop,
+    PeerResults::next,
+    Broadcast::send => (&'static Broadcast, Bytes),
+    Broadcast::joined,
     NodeBuilder::start => (NodeBuilder<EmptyKernel>,),
     Node::shutdown => (Node<EmptyKernel>,),
     Node::into_future => (Node<EmptyKernel>,),
@@ -383,43 +388,6 @@ types![PEERS:
     peers::FilePins,
     peers::LaneError,
     peers::PeersCallError,
-];
-
-types![SDK:
-    citadel_sdk::EndpointConfig,
-    citadel_sdk::Endpoint,
-    citadel_sdk::KernelResult,
-    citadel_sdk::Connection,
-    citadel_sdk::HandlerError,
-    citadel_sdk::HandlerEnd,
-    citadel_sdk::HandlerLost,
-    citadel_sdk::Transport<'static>,
-    citadel_sdk::NodeBuilder<EmptyKernel>,
-    citadel_sdk::Node<EmptyKernel>,
-    citadel_sdk::NodeError,
-    citadel_sdk::SessionEnd,
-    citadel_sdk::Reload,
-    citadel_sdk::NodeRemote,
-    citadel_sdk::Who,
-    prefabs::client::Peers,
-    prefabs::client::PeerConnection,
-    prefabs::client::PeerConnectionKernel,
-    prefabs::client::PeerFailure,
-    prefabs::client::PeerFailures,
-    prefabs::client::SingleClientServerConnectionKernel,
-    prefabs::server::ClientConnectListenerKernel,
-    prefabs::server::EmptyKernel,
-    prefabs::server::ServiceConnection,
-    prefabs::server::InternalServiceKernel,
-    prelude::BoxError,
-    citadel_sdk::EndpointReport,
-    citadel_sdk::NodeReport,
-    citadel_sdk::StorageEnd,
-    citadel_sdk::ServerConnection,
-    citadel_sdk::Reconnect,
-    citadel_sdk::ConnectError,
-    citadel_sdk::CredentialsError,
-    citadel_sdk::ServerTrust,
 ];
 
 /// As the reader of sources names it: `Backend::account` for `<dyn Backend>::account`, `Node` for `citadel_sdk::Node<_>`.

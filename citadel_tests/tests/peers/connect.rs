@@ -2,6 +2,7 @@
 
 use super::scene::{account, ends_empty, run, server};
 use citadel_sdk::prelude::*;
+use citadel_sdk::{PeerTrust, ServerTrust};
 use futures::future::join_all;
 use rstest::rstest;
 
@@ -44,25 +45,69 @@ async fn peer_to_peer_connect(#[case] count: usize) {
     ends_empty(server).await;
 }
 
+/// Whom a client takes for its server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Trusts {
+    /// The peer that the address names.
+    TheAddress,
+    /// One that was pinned before.
+    APin,
+    /// Whoever is there the first time.
+    OnFirstUse,
+    /// Anyone.
+    Anyone,
+}
+
+impl Trusts {
+    /// How a client with this trust connects, and what its node is told.
+    fn connection(self, server: &NodeAddr) -> (ServerConnection, Option<ServerTrust>) {
+        let at = || ServerConnection::at(server.host(), server.port());
+        let (connection, trust) = match self {
+            Self::TheAddress => (ServerConnection::to(server.clone()), None),
+            Self::APin => (at(), Some(ServerTrust::pinned([server.peer()]))),
+            Self::OnFirstUse => (at(), Some(ServerTrust::ask(|_peer| async { true }))),
+            Self::Anyone => (at(), Some(ServerTrust::dangerous_anyone())),
+        };
+        (connection.transient(), trust)
+    }
+}
+
 #[rstest]
 #[case::two(2)]
 #[case::three(3)]
+#[case::eight(8)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn peer_to_peer_connect_transient(#[case] count: usize) {
+async fn peer_to_peer_connect_transient(
+    #[case] count: usize,
+    #[values(Trusts::TheAddress, Trusts::APin, Trusts::OnFirstUse, Trusts::Anyone)] trusts: Trusts,
+    #[values(false, true)] require_verified: bool,
+) {
     let server = server().await;
     let identities: Vec<Identity> = (0..count).map(|_| Identity::generate()).collect();
     let ids: Vec<PeerId> = identities.iter().map(Identity::peer_id).collect();
     let nodes = identities.into_iter().enumerate().map(|(own, identity)| {
         let others = ids.iter().enumerate().filter(|(other, _)| *other != own);
         let others = Peers::all(others.map(|(_, id)| Peers::peer_id(*id))).unwrap();
-        let connection = ServerConnection::to(server.addr()).transient();
+        let (connection, trust) = trusts.connection(&server.addr());
         let id = identity.peer_id().to_string();
-        let kernel = PeerConnectionKernel::for_each(connection, others, move |peer| greet(peer, id.clone()));
-        run(kernel, identity)
+        let kernel = PeerConnectionKernel::for_each(connection, others, move |peer| {
+            // Named by its peer id, it is verified, whoever brings the two together.
+            assert_eq!(peer.trust, PeerTrust::Verified);
+            greet(peer, id.clone())
+        });
+        let node = NodeBuilder::new(kernel).identity(identity).require_verified(require_verified);
+        async move {
+            let node = match trust {
+                Some(trust) => node.trust(trust),
+                None => node,
+            };
+            node.start().await.unwrap().await.map(|(_kernel, report)| report)
+        }
     });
     for report in join_all(nodes).await {
         let report = report.unwrap();
         assert!(report.is_clean(), "{report}");
+        assert_eq!(report.sessions.len(), count, "{report}");
     }
     ends_empty(server).await;
 }

@@ -1,5 +1,6 @@
 //! Kernels of client nodes.
 
+mod broadcast;
 mod link;
 mod meet;
 mod peer_connection;
@@ -7,6 +8,9 @@ mod peers;
 mod results;
 mod single_connection;
 
+pub use broadcast::{
+    BackPressure, Broadcast, BroadcastKernel, BroadcastOver, BroadcastReport, ReceiverReport, ReceiverState,
+};
 pub use meet::{PeerConnection, PeerFailure};
 pub use peer_connection::{PeerConnectionKernel, PeerFailures};
 pub use peers::Peers;

@@ -1,0 +1,52 @@
+//! The public types of `citadel_sdk` that an application may hold; `kinds.rs` says what is checked of them.
+
+use super::kinds::{is_held, types};
+use citadel_sdk::prefabs;
+use citadel_sdk::prefabs::server::EmptyKernel;
+use citadel_sdk::prelude;
+
+types![SDK:
+    citadel_sdk::EndpointConfig,
+    citadel_sdk::Endpoint,
+    citadel_sdk::KernelResult,
+    citadel_sdk::Connection,
+    citadel_sdk::HandlerError,
+    citadel_sdk::HandlerEnd,
+    citadel_sdk::HandlerLost,
+    citadel_sdk::Transport<'static>,
+    citadel_sdk::NodeBuilder<EmptyKernel>,
+    citadel_sdk::Node<EmptyKernel>,
+    citadel_sdk::NodeError,
+    citadel_sdk::SessionEnd,
+    citadel_sdk::Reload,
+    citadel_sdk::NodeRemote,
+    citadel_sdk::Who,
+    prefabs::client::BackPressure,
+    prefabs::client::Broadcast,
+    prefabs::client::BroadcastKernel,
+    prefabs::client::BroadcastOver,
+    prefabs::client::BroadcastReport,
+    prefabs::client::ReceiverReport,
+    prefabs::client::ReceiverState,
+    prefabs::client::PeerNotMet,
+    prefabs::client::PeerResults,
+    prefabs::client::Peers,
+    prefabs::client::PeerConnection,
+    prefabs::client::PeerConnectionKernel,
+    prefabs::client::PeerFailure,
+    prefabs::client::PeerFailures,
+    prefabs::client::SingleClientServerConnectionKernel,
+    prefabs::server::ClientConnectListenerKernel,
+    prefabs::server::EmptyKernel,
+    prefabs::server::ServiceConnection,
+    prefabs::server::InternalServiceKernel,
+    prelude::BoxError,
+    citadel_sdk::EndpointReport,
+    citadel_sdk::NodeReport,
+    citadel_sdk::StorageEnd,
+    citadel_sdk::ServerConnection,
+    citadel_sdk::Reconnect,
+    citadel_sdk::ConnectError,
+    citadel_sdk::CredentialsError,
+    citadel_sdk::ServerTrust,
+];

@@ -1,0 +1,84 @@
+//! Many messages between two peers, for each cipher and each secrecy mode, and the end that either of them makes.
+
+use citadel_crypt::suite::{AeadAlgorithm, KemAlgorithm};
+use citadel_sdk::{CloseReason, SecrecyMode, Suite};
+use citadel_tests::peer_scene::{Pair, Setup, Talk, Way};
+use futures::future::join;
+use rstest::rstest;
+
+/// Messages each way; `CITADEL_STRESS_MESSAGES` says how many, if somebody wants more.
+fn messages() -> u64 {
+    let told = std::env::var("CITADEL_STRESS_MESSAGES").ok();
+    told.map_or(500, |number| number.parse().unwrap())
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn stress_test_p2p_messaging(
+    #[values(Way::Relayed)] way: Way,
+    #[values(AeadAlgorithm::Aes256Gcm, AeadAlgorithm::ChaCha20Poly1305, AeadAlgorithm::AsconAead128)]
+    aead: AeadAlgorithm,
+    #[values(SecrecyMode::BestEffort, SecrecyMode::Perfect)] secrecy: SecrecyMode,
+    #[values(50, 4_000)] len: usize,
+) {
+    let suite = Suite::new(KemAlgorithm::MlKem768, aead);
+    let pair = Pair::meet(&Setup { suite: Some(suite), secrecy, ..Setup::new(way) }).await;
+    assert_eq!((pair.near.suite(), pair.near.mode()), (suite, secrecy));
+    assert_eq!((pair.far.suite(), pair.far.mode()), (suite, secrecy));
+    let mut talk = Talk::new(&pair.near, &pair.far);
+    let count = messages();
+    talk.go_on(count, len).await;
+    // Nobody waits for anybody who renews the keys meanwhile.
+    let renews = async {
+        for _ in 0..5 {
+            let (one, other) = join(pair.near.rekey(), pair.far.rekey()).await;
+            assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+        }
+    };
+    join(talk.go_on(count / 5, len), renews).await;
+    assert!(pair.near.version().0 >= 5);
+    talk.finish().await;
+    let (a, b) = join(pair.near.close(0, "done"), pair.far.closed()).await;
+    assert!(a.clean && b.clean, "{a} / {b}");
+    let [alice, bob, _server] = pair.ends().await;
+    assert!(alice.is_clean() && bob.is_clean(), "{alice} / {bob}");
+}
+
+/// Who says goodbye.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Leaves {
+    Alice,
+    Bob,
+    Both,
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn peer_to_peer_disconnect(
+    #[values(Way::Relayed)] way: Way,
+    #[values(Leaves::Alice, Leaves::Bob, Leaves::Both)] leaves: Leaves,
+    #[values(false, true)] accounts: bool,
+) {
+    let mut pair = Pair::meet(&Setup { accounts, ..Setup::new(way) }).await;
+    for round in 0..3 {
+        Talk::new(&pair.near, &pair.far).go_on(10, 100).await;
+        let (near, far) = (pair.near.clone(), pair.far.clone());
+        let (a, b) = match leaves {
+            Leaves::Alice => join(near.close(round, "goodbye"), far.closed()).await,
+            Leaves::Bob => {
+                let (b, a) = join(far.close(round, "goodbye"), near.closed()).await;
+                (a, b)
+            }
+            Leaves::Both => join(near.close(round, "goodbye"), far.close(round, "goodbye")).await,
+        };
+        for report in [&a, &b] {
+            assert!(report.clean, "{report}");
+            assert_eq!(*report.reason(), CloseReason::application(round, "goodbye"));
+        }
+        // They are peers as before, and the server carries nothing for them.
+        assert!(pair.alice.peers.session_with(pair.bob.party).is_none());
+        assert_eq!(pair.alice.session.closing(), None);
+        pair.meet_again().await;
+    }
+    pair.ends().await;
+}

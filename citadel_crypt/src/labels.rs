@@ -101,6 +101,8 @@ labels! {
     PEER_DISOWN = "citadel/1 peer disown";
     /// Checksum of a file of pins.
     PINS_CHECKSUM = "citadel/1 pins checksum";
+    /// Key of a client at a server's observation port.
+    OBSERVER = "citadel/1 observer";
     /// Extract salt of the key that seals stored secrets.
     STORE = "citadel/1 store";
     /// Key of one sealed record.

@@ -12,6 +12,7 @@
 
 mod codec;
 mod consent;
+pub mod direct;
 pub mod driver;
 pub mod meeting;
 mod message;

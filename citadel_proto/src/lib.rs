@@ -15,5 +15,5 @@ pub use channel::{ChannelEvent, Reservation, Taken};
 pub use channel::{LANE_WINDOW, MAX_SERVICE_CHANNELS, RELAY, SERVICE_LIMIT, SERVICE_PREFIX};
 pub use errors::{OpenError, RecvError, RekeyError, SendError, TryRecvError, TrySendError};
 pub use frames::ChannelId;
-pub use session::{RekeyPolicy, SessionConfig, SessionStats};
+pub use session::{PathKind, RekeyPolicy, SessionConfig, SessionStats};
 pub use shutdown::{CloseReason, CloseReport, Fault, PathLoss, Unconfirmed};

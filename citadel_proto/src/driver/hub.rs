@@ -8,9 +8,10 @@ use super::redial::{self, Dialer};
 use super::registry::{Known, Registered, Registry};
 use super::session::Session;
 use super::shared::{About, Shared};
+use super::status::{End, Status};
 use super::task::SessionTask;
 use super::transport::{BoxedIo, Duplex, boxed};
-use crate::session::{SessionConfig, SessionMachine};
+use crate::session::{PathKind, SessionConfig, SessionMachine};
 use crate::shutdown::{CloseReason, CloseReport};
 use citadel_crypt::Timestamp;
 use citadel_crypt::addr::PeerId;
@@ -85,6 +86,8 @@ pub struct Ending {
     pub instance: Instance,
     /// With whom.
     pub kind: SessionKind,
+    /// What carries it now.
+    pub path: PathKind,
     /// Resolves when it begins to close, with the reason; with none if it has closed before anyone looked.
     pub closing: BoxFuture<'static, Option<CloseReason>>,
     /// Resolves when it has closed.
@@ -177,7 +180,25 @@ impl Hub {
         session: &Session,
         io: Io,
     ) -> Result<(), EstablishError> {
-        self.unless_closed(redial::resume(session.shared(), boxed(io))).await
+        let shared = session.shared();
+        let kind = shared.about.usual_path();
+        self.unless_closed(redial::resume(shared, boxed(io), kind)).await.map(drop)
+    }
+
+    /// The same over a stream of that kind, and waits until the session is on it, or on a later path, or over. True if it is on
+    /// a path of that kind.
+    pub(crate) async fn move_to(
+        &self,
+        session: &Session,
+        io: BoxedIo,
+        kind: PathKind,
+    ) -> Result<bool, EstablishError> {
+        let shared = session.shared();
+        let path = self.unless_closed(redial::resume(shared, io, kind)).await?;
+        let mut status = shared.status.subscribe();
+        let is_there = |status: &Status| status.carrier.path >= path || matches!(status.end, End::Closed(_));
+        let carrier = status.wait_for(is_there).await.map(|status| status.carrier);
+        Ok(carrier.is_ok_and(|carrier| carrier.kind == kind && carrier.lost.is_none()))
     }
 
     /// Runs the handshake with whoever is at the other end of `io`, until it has proven who it is. `source` is where it comes
@@ -232,9 +253,10 @@ impl Hub {
     pub fn ends(&self) -> Vec<Ending> {
         let end = |shared: Arc<Shared>| {
             let (instance, kind) = (shared.about.instance, shared.about.kind);
+            let path = shared.look(|core| core.kind);
             let other = Arc::clone(&shared);
             let closing = async move { other.closing().await }.boxed();
-            Ending { instance, kind, closing, closed: async move { shared.closed().await }.boxed() }
+            Ending { instance, kind, path, closing, closed: async move { shared.closed().await }.boxed() }
         };
         self.inner.registry.all().into_iter().map(end).collect()
     }
@@ -284,7 +306,7 @@ impl Hub {
     }
 
     /// Resolves once it takes no further session.
-    pub(super) async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.inner.closed.cancelled().await;
     }
 

@@ -6,6 +6,7 @@ use super::registry::Known;
 use super::session::Session;
 use super::shared::{NewPath, Shared};
 use super::transport::BoxedIo;
+use crate::session::PathKind;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
     Established, Grant, HandshakeError, Input, RefusalCode, Refused, Request, ServerHandshake,
@@ -89,6 +90,11 @@ impl Identified {
     /// # Cancel safety
     /// Dropping the future ends the attempt; the session is as it was before, and the client tries again.
     pub async fn resume(self) -> Result<Session, EstablishError> {
+        self.resume_on(None).await
+    }
+
+    /// The same over a stream that is known to be of that kind.
+    pub(crate) async fn resume_on(self, kind: Option<PathKind>) -> Result<Session, EstablishError> {
         let (shared, session, path) = match self.find() {
             Ok(found) => found,
             Err(code) => return Err(self.reject(code).await),
@@ -99,7 +105,8 @@ impl Identified {
         if !shared.holds_path(path) {
             return Err(HandshakeError::Rejected(RefusalCode::RESUME_SUPERSEDED).into());
         }
-        shared.hand_over(NewPath { path, io });
+        let kind = kind.unwrap_or_else(|| shared.about.usual_path());
+        shared.hand_over(NewPath { path, io, kind });
         Ok(session)
     }
 

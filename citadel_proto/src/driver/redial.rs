@@ -4,9 +4,10 @@ use super::establish::{self, EstablishError};
 use super::shared::{NewPath, Shared, Wake};
 use super::status::{Carrier, End};
 use super::transport::BoxedIo;
-use crate::session::Input;
+use crate::session::{Input, PathKind};
 use crate::shutdown::PathLoss;
 use citadel_crypt::handshake::{ClientConfig, ClientRequest, HandshakeError, RefusalCode};
+use citadel_crypt::ratchets::PathId;
 use core::time::Duration;
 use futures::future::BoxFuture;
 use std::io;
@@ -19,10 +20,15 @@ pub type Dialer = Arc<dyn Fn() -> BoxFuture<'static, io::Result<BoxedIo>> + Send
 /// them. 5 s: a server that comes back serves a thousand clients within seconds, spread by the jitter.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Asks at the other end of `io` for the session of `shared` and, if it is granted, hands `io` to the session's task.
+/// Asks at the other end of `io`, which is of that kind, for the session of `shared` and, if it is granted, hands `io` to the
+/// session's task. Says which path it is.
 ///
 /// Dropping the future ends the attempt; the number of its path is not used again.
-pub(super) async fn resume(shared: &Shared, mut io: BoxedIo) -> Result<(), EstablishError> {
+pub(super) async fn resume(
+    shared: &Shared,
+    mut io: BoxedIo,
+    kind: PathKind,
+) -> Result<PathId, EstablishError> {
     let about = &shared.about;
     let Some(client) = &about.client else { return Err(EstablishError::NotResumable) };
     let path = shared.act(|core, _| (core.machine.next_path_id(), Wake::Nobody));
@@ -32,8 +38,8 @@ pub(super) async fn resume(shared: &Shared, mut io: BoxedIo) -> Result<(), Estab
     let config = ClientConfig { request, ..(**client).clone() };
     // The secrets of this handshake are wiped as they drop: the session goes on with its own.
     drop(establish::client(&mut io, config, None, shared.clock).await?);
-    shared.hand_over(NewPath { path, io });
-    Ok(())
+    shared.hand_over(NewPath { path, io, kind });
+    Ok(path)
 }
 
 /// Keeps the session of `shared` on a path until it is over: dials whenever it has none.
@@ -97,7 +103,7 @@ async fn dial(shared: &Shared, dialer: &Dialer, pause: &mut Duration) {
 async fn attempt(shared: &Shared, dialer: &Dialer) -> Result<(), EstablishError> {
     let Some(client) = &shared.about.client else { return Err(EstablishError::NotResumable) };
     let io = dial_within(client.common.deadline, dialer).await?;
-    resume(shared, io).await
+    resume(shared, io, shared.about.usual_path()).await.map(drop)
 }
 
 /// One dial, by `deadline` at the latest.

@@ -2,11 +2,11 @@
 
 use super::channel::Channel;
 use super::shared::{Lease, Shared, Wake};
-use super::status::{End, SessionEvents};
+use super::status::{End, SessionEvents, Status};
 use crate::errors::{OpenError, RekeyError};
 use crate::frames::ChannelId;
-use crate::session::{SessionMachine, SessionStats};
-use crate::shutdown::{CloseReason, CloseReport, Stage};
+use crate::session::{Input, PathKind, SessionMachine, SessionStats};
+use crate::shutdown::{CloseReason, CloseReport, PathLoss, Stage};
 use bytes::Bytes;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::addr::PeerId;
@@ -17,6 +17,7 @@ use citadel_crypt::ratchets::{ExportError, FINGERPRINT_LEN};
 use citadel_crypt::suite::Suite;
 use core::fmt;
 use core::time::Duration;
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use tokio::sync::watch;
 
@@ -221,21 +222,28 @@ impl Session {
         let mut incoming = self.shared().incoming.subscribe();
         loop {
             incoming.mark_unchanged();
-            let accepted = self.shared().act(|core, _| {
-                let machine = &mut core.machine;
-                let accepted = match next(machine) {
-                    Some(id) => Some(Ok(Some(Channel::new(&self.lease, id, machine.channel_name(id))))),
-                    None if machine.stage() == Stage::Running => None,
-                    None if machine.reason().is_orderly() => Some(Ok(None)),
-                    None => Some(Err(OpenError::Closed(machine.reason()))),
-                };
-                (accepted, Wake::Nobody)
-            });
-            match accepted {
+            match self.look_for(next) {
                 Some(result) => return result,
                 None => changed(&mut incoming).await,
             }
         }
+    }
+
+    /// What there is to accept now; nothing while more may come.
+    fn look_for(
+        &self,
+        next: fn(&mut SessionMachine) -> Option<ChannelId>,
+    ) -> Option<Result<Option<Channel>, OpenError>> {
+        self.shared().act(|core, _| {
+            let machine = &mut core.machine;
+            let accepted = match next(machine) {
+                Some(id) => Some(Ok(Some(Channel::new(&self.lease, id, machine.channel_name(id))))),
+                None if machine.stage() == Stage::Running => None,
+                None if machine.reason().is_orderly() => Some(Ok(None)),
+                None => Some(Err(OpenError::Closed(machine.reason()))),
+            };
+            (accepted, Wake::Nobody)
+        })
     }
 
     /// Renews the keys: waits until a round led to a version above the one at the call. Concurrent calls, also of the
@@ -318,7 +326,37 @@ impl Session {
 
     /// Counters.
     pub fn stats(&self) -> SessionStats {
-        self.shared().look(|core| core.machine.stats())
+        self.shared().look(|core| SessionStats { path_kind: core.kind, ..core.machine.stats() })
+    }
+
+    /// Whether anything carries the session now.
+    pub(crate) fn has_path(&self) -> bool {
+        self.shared().look(|core| core.machine.path().is_some())
+    }
+
+    /// Whether it may change its path.
+    pub(crate) fn is_resumable(&self) -> bool {
+        !self.shared().about.grant.resume.is_zero()
+    }
+
+    /// Gives a direct path up, if it is on one, as if it had been lost.
+    pub(crate) fn leave_direct_path(&self) {
+        self.shared().act(|core, clock| {
+            if core.kind.is_direct() {
+                core.machine.handle(clock.now(), Input::PathLost(PathLoss::Io));
+            }
+            ((), Wake::Task)
+        });
+    }
+
+    /// Where the other end of the stream is that carries the session, or did last, if that is an address of a network.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.shared().look(|core| core.remote)
+    }
+
+    /// What carries the session now, or did last: a lane through the server, or a direct path.
+    pub fn path_kind(&self) -> PathKind {
+        self.shared().look(|core| core.kind)
     }
 
     /// Why the session is closing, if it is.
@@ -369,6 +407,43 @@ impl Session {
     /// A handle that does not keep the session open.
     pub fn downgrade(&self) -> WeakSession {
         WeakSession { lease: Arc::downgrade(&self.lease) }
+    }
+}
+
+/// What the peer opens for services between nodes, without keeping the session open.
+pub(crate) struct ServiceChannels {
+    session: WeakSession,
+    incoming: watch::Receiver<u64>,
+    status: watch::Receiver<Status>,
+}
+
+impl ServiceChannels {
+    /// Of `session`.
+    pub(crate) fn of(session: &Session) -> Self {
+        let shared = session.shared();
+        let (incoming, status) = (shared.incoming.subscribe(), shared.status.subscribe());
+        Self { session: session.downgrade(), incoming, status }
+    }
+
+    /// The next one; none once the session takes no more, or nobody holds it.
+    ///
+    /// A future dropped before it resolved has taken nothing.
+    pub(crate) async fn next(&mut self) -> Option<Channel> {
+        loop {
+            self.incoming.mark_unchanged();
+            self.status.mark_unchanged();
+            let session = self.session.upgrade()?;
+            let accepted = session.look_for(SessionMachine::accept_service_channel);
+            drop(session);
+            if let Some(result) = accepted {
+                return result.ok().flatten();
+            }
+            let changed = tokio::select! {
+                changed = self.incoming.changed() => changed,
+                changed = self.status.changed() => changed,
+            };
+            changed.ok()?;
+        }
     }
 }
 

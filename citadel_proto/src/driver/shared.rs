@@ -7,7 +7,7 @@ use super::transport::BoxedIo;
 use super::writer::{Desk, Errand, Hand};
 use crate::channel::ChannelEvent;
 use crate::frames::ChannelId;
-use crate::session::{Input, Output, PathRefused, SessionMachine};
+use crate::session::{Input, Output, PathKind, PathRefused, SessionMachine};
 use crate::shutdown::{CloseReason, CloseReport, Stage};
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{
@@ -20,6 +20,7 @@ use citadel_crypt::suite::Suite;
 use citadel_crypt::{SecrecyMode, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use tokio::sync::watch;
@@ -46,6 +47,16 @@ pub(super) struct About {
     pub(super) client: Option<Box<ClientConfig>>,
 }
 
+impl About {
+    /// What carries the session unless somebody says otherwise.
+    pub(super) const fn usual_path(&self) -> PathKind {
+        match self.kind {
+            SessionKind::P2P => PathKind::Relayed,
+            SessionKind::C2S => PathKind::Given,
+        }
+    }
+}
+
 /// A session as its task and handles see it.
 pub(super) struct Shared {
     pub(super) clock: Clock,
@@ -63,6 +74,7 @@ pub(super) struct Shared {
 pub(super) struct NewPath {
     pub(super) path: PathId,
     pub(super) io: BoxedIo,
+    pub(super) kind: PathKind,
 }
 
 /// The part behind the lock.
@@ -84,6 +96,10 @@ pub(super) struct Core {
     offered: Option<NewPath>,
     /// The path that carries the session, or did last.
     path: PathId,
+    /// What it is.
+    pub(super) kind: PathKind,
+    /// Where its other end is, if it goes over a network.
+    pub(super) remote: Option<SocketAddr>,
     /// Highest path that a resumption was accepted for.
     reserved: PathId,
 }
@@ -181,9 +197,13 @@ impl Core {
     /// Gives the machine the path that a resumption brought; its stream if the machine took it. One that comes after its
     /// last word is refused, and goes as it came.
     pub(super) fn take_path(&mut self, now: Timestamp) -> Option<BoxedIo> {
-        let NewPath { path, io } = self.offered.take()?;
+        let NewPath { path, io, kind } = self.offered.take()?;
         self.machine.handle(now, Input::PathAttached { path });
-        (self.machine.path() == Some(path)).then_some(io)
+        if self.machine.path() != Some(path) {
+            return None;
+        }
+        (self.kind, self.remote) = (kind, io.remote_addr());
+        Some(io)
     }
 
     /// Acts on the machine's outputs; what must happen outside the lock is returned.
@@ -204,11 +224,12 @@ impl Core {
                 }
                 Output::Detached { loss, .. } => {
                     log::debug!(target: "citadel::session", "session {}: path {} is lost: {loss}", self.machine.instance(), self.path);
-                    effects.change.carrier = Some(Carrier { path: self.path, lost: Some(loss) });
+                    effects.change.carrier =
+                        Some(Carrier { path: self.path, lost: Some(loss), kind: self.kind });
                 }
                 Output::Attached { path } => {
                     self.path = path;
-                    effects.change.carrier = Some(Carrier { path, lost: None });
+                    effects.change.carrier = Some(Carrier { path, lost: None, kind: self.kind });
                 }
                 Output::Closing(reason) => effects.change.end = Some(End::Closing(reason)),
                 Output::Closed(report) => effects.change.end = Some(End::Closed(report)),
@@ -266,6 +287,7 @@ pub(super) enum Wake {
 
 impl Shared {
     pub(super) fn new(machine: SessionMachine, about: About, clock: Clock, buffers: Arc<Buffers>) -> Self {
+        let kind = about.usual_path();
         let core = Core {
             machine,
             outcomes: VecDeque::new(),
@@ -278,6 +300,8 @@ impl Shared {
             is_lone: false,
             offered: None,
             path: PathId::FIRST,
+            kind,
+            remote: None,
             reserved: PathId::FIRST,
         };
         Self {
@@ -287,7 +311,7 @@ impl Shared {
             versions: watch::Sender::new(Version(0)),
             incoming: watch::Sender::new(0),
             slots: watch::Sender::new(0),
-            status: watch::Sender::new(Status::default()),
+            status: watch::Sender::new(Status::new(kind)),
         }
     }
 

@@ -2,6 +2,7 @@
 //! where the session stands, and two threads that publish at once cannot turn it back.
 
 use super::shared::Shared;
+use crate::session::PathKind;
 use crate::shutdown::{CloseReason, CloseReport, PathLoss};
 use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::Version;
@@ -21,6 +22,7 @@ pub(super) struct Carrier {
     pub(super) path: PathId,
     /// How it was lost; none while it carries.
     pub(super) lost: Option<PathLoss>,
+    pub(super) kind: PathKind,
 }
 
 impl Carrier {
@@ -38,9 +40,10 @@ pub(super) enum End {
     Closed(CloseReport),
 }
 
-impl Default for Status {
-    fn default() -> Self {
-        Self { carrier: Carrier { path: PathId::FIRST, lost: None }, end: End::Open }
+impl Status {
+    /// Of a session on its first path, which is of that kind.
+    pub(super) const fn new(kind: PathKind) -> Self {
+        Self { carrier: Carrier { path: PathId::FIRST, lost: None, kind }, end: End::Open }
     }
 }
 
@@ -83,6 +86,14 @@ pub enum SessionEvent {
         /// Its number, from 0 for the one that the session was opened over.
         path: PathId,
     },
+    /// What carries the session is of another kind, or goes to another address, than what carried it when this was last
+    /// said. Follows the [`Attached`](Self::Attached) that it belongs to.
+    PathChanged {
+        /// What did before.
+        from: PathKind,
+        /// What does now.
+        to: PathKind,
+    },
     /// The session has no path and waits for one. Handles go on working: they wait.
     Detached {
         /// How the path was lost.
@@ -105,6 +116,8 @@ pub struct SessionEvents {
     status: watch::Receiver<Status>,
     version: Version,
     carrier: Carrier,
+    /// What was told to carry the session.
+    kind: PathKind,
     told: Told,
 }
 
@@ -120,7 +133,7 @@ impl SessionEvents {
     pub(super) fn new(shared: &Shared) -> Self {
         let (versions, status) = (shared.versions.subscribe(), shared.status.subscribe());
         let (version, carrier) = (*versions.borrow(), status.borrow().carrier);
-        Self { versions, status, version, carrier, told: Told::Nothing }
+        Self { versions, status, version, carrier, kind: carrier.kind, told: Told::Nothing }
     }
 
     /// The next change; none after [`SessionEvent::Closed`].
@@ -166,6 +179,10 @@ impl SessionEvents {
                 Some(loss) => SessionEvent::Detached { loss },
                 None => SessionEvent::Attached { path: carrier.path },
             });
+        }
+        if carrier.lost.is_none() && carrier.kind != self.kind {
+            let from = core::mem::replace(&mut self.kind, carrier.kind);
+            return Some(SessionEvent::PathChanged { from, to: carrier.kind });
         }
         match end {
             End::Closing(reason) if self.told == Told::Nothing => {

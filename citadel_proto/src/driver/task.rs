@@ -74,8 +74,12 @@ pub(super) struct SessionTask {
 
 impl SessionTask {
     pub(super) fn new(io: BoxedIo, shared: Arc<Shared>, buffers: Arc<Buffers>) -> Self {
+        let remote = io.remote_addr();
         let Halves { read, write } = io.into_halves();
-        shared.act(|core, _| (core.replace_writer(Some(write)), Wake::Nobody));
+        shared.act(|core, _| {
+            core.remote = remote;
+            (core.replace_writer(Some(write)), Wake::Nobody)
+        });
         Self {
             io: Some(read),
             writer: None,

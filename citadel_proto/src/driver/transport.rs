@@ -1,6 +1,7 @@
 //! What carries sessions: anything that connects and listens for ordered streams of bytes.
 
 use super::io::ChannelIo;
+use super::quic::QuicStream;
 use async_trait::async_trait;
 use core::any::Any;
 use std::io;
@@ -12,9 +13,21 @@ use tokio::net::TcpStream;
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
     /// Its directions, to be used by two tasks at once.
     fn into_halves(self: Box<Self>) -> Halves;
+
+    /// Where its other end is, for TCP and QUIC; nothing is known of other streams.
+    fn remote_addr(&self) -> Option<SocketAddr>;
 }
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        let any: &dyn Any = self;
+        match (any.downcast_ref::<TcpStream>(), any.downcast_ref::<QuicStream>()) {
+            (Some(tcp), _) => tcp.peer_addr().ok(),
+            (_, Some(quic)) => quic.remote_addr(),
+            _ => None,
+        }
+    }
+
     /// A lock between the directions, but for TCP and channels, which need none.
     fn into_halves(self: Box<Self>) -> Halves {
         let any: Box<dyn Any> = self;

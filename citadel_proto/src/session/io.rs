@@ -7,6 +7,7 @@ use citadel_crypt::Timestamp;
 use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::{self, RekeyOutcome, RekeyStats};
 use core::time::Duration;
+use std::net::SocketAddr;
 
 /// An input.
 #[derive(Debug)]
@@ -67,6 +68,26 @@ pub enum Tell {
     Nothing,
 }
 
+/// What carries a session now, or did last.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum PathKind {
+    /// A stream that somebody dialled, accepted or brought.
+    #[default]
+    Given,
+    /// A lane through the server that introduced the two.
+    Relayed,
+    /// QUIC from one end to the other.
+    Direct(SocketAddr),
+}
+
+impl PathKind {
+    /// Whether the bytes go from one end to the other without a server.
+    pub const fn is_direct(self) -> bool {
+        matches!(self, Self::Direct(_))
+    }
+}
+
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
@@ -111,4 +132,6 @@ pub struct SessionStats {
     pub service_channels: usize,
     /// Rounds.
     pub rekey: RekeyStats,
+    /// What carries it. The machine does not know; its driver says so.
+    pub path_kind: PathKind,
 }

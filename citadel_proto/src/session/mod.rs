@@ -22,6 +22,6 @@ mod reserve;
 mod transmit;
 
 pub use config::{RekeyPolicy, SessionConfig};
-pub use io::{Input, Output, SessionStats, Tell, TimerReason};
+pub use io::{Input, Output, PathKind, SessionStats, Tell, TimerReason};
 pub use link::{Link, PathRefused};
 pub use machine::SessionMachine;

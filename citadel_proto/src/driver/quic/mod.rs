@@ -6,10 +6,15 @@
 //! Why one stream: a session numbers and encrypts its records in one order, whatever carries them, so that a path may be replaced by
 //! one of another kind. What QUIC brings is a path over UDP that may later be punched through a NAT. Why QUIC has no idle timeout
 //! and sends no keep-alive: the session pings, judges its peer's silence and drops the path, with times that a user configures.
+//! `punch.rs` is the other use of it: direct paths between peers, which have both, for there is a lane to fall back to.
 
 mod listen;
+mod punch;
 mod stream;
 mod tls;
+
+pub(crate) use punch::{Arriving, LetIn, Probes, Punch};
+pub(super) use stream::QuicStream;
 
 use super::transport::{BoxedIo, Listener, Transport};
 use async_trait::async_trait;
@@ -18,7 +23,6 @@ use quinn::{Endpoint, TransportConfig, VarInt};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use stream::QuicStream;
 use tokio_util::task::TaskTracker;
 
 /// Bytes under way in each direction of a path, and so the most that a path buffers on either end. 1 MiB: 100 Mbit/s at
@@ -90,6 +94,10 @@ async fn dial(address: SocketAddr, config: quinn::ClientConfig) -> io::Result<(E
 }
 
 fn transport(is_server: bool) -> Arc<TransportConfig> {
+    Arc::new(transport_config(is_server))
+}
+
+fn transport_config(is_server: bool) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(is_server.into()))
@@ -100,5 +108,5 @@ fn transport(is_server: bool) -> Arc<TransportConfig> {
         .send_window(u64::from(WINDOW))
         .max_idle_timeout(None)
         .keep_alive_interval(None);
-    Arc::new(config)
+    config
 }

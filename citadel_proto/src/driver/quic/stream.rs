@@ -1,11 +1,13 @@
 //! The one stream of a connection, as a path of a session.
 
 use super::LINGER;
+use super::punch::LetIn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use futures::future::BoxFuture;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, StoppedError, VarInt};
 use std::io;
+use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -17,7 +19,7 @@ type Delivered = BoxFuture<'static, Result<Option<VarInt>, StoppedError>>;
 ///
 /// quinn's `close` discards what was not delivered, and dropping a connection closes it. So `poll_shutdown` is ready only
 /// when the other end has everything, and a stream that is dropped before that is seen to its end by a task.
-pub(super) struct QuicStream {
+pub(in super::super) struct QuicStream {
     /// There until the drop takes it apart.
     halves: Option<Halves>,
     tasks: TaskTracker,
@@ -31,6 +33,8 @@ struct Halves {
     connection: Connection,
     /// The socket of a dialled connection.
     endpoint: Option<Endpoint>,
+    /// Lets the packets of the connection through, on a socket that takes no others.
+    entry: Option<LetIn>,
 }
 
 impl QuicStream {
@@ -40,7 +44,7 @@ impl QuicStream {
         connection: Connection,
         tasks: TaskTracker,
     ) -> Self {
-        let halves = Halves { send, receive, connection, endpoint: None };
+        let halves = Halves { send, receive, connection, endpoint: None, entry: None };
         Self { halves: Some(halves), tasks, delivered: None, is_over: false }
     }
 
@@ -49,6 +53,17 @@ impl QuicStream {
             halves.endpoint = Some(endpoint);
         }
         self
+    }
+
+    pub(super) fn with_entry(mut self, entry: LetIn) -> Self {
+        if let Some(halves) = &mut self.halves {
+            halves.entry = Some(entry);
+        }
+        self
+    }
+
+    pub(in super::super) fn remote_addr(&self) -> Option<SocketAddr> {
+        self.halves.as_ref().map(|halves| halves.connection.remote_address())
     }
 
     fn halves(&mut self) -> &mut Halves {
@@ -114,13 +129,14 @@ impl Drop for QuicStream {
             if let Some(delivered) = delivered {
                 let _delivered_or_late = tokio::time::timeout(LINGER, delivered).await;
             }
-            let Halves { send, receive, connection, endpoint } = halves;
+            let Halves { send, receive, connection, endpoint, entry } = halves;
             connection.close(VarInt::from_u32(0), b"");
             drop((send, receive, connection));
             if let Some(endpoint) = endpoint {
                 // The close itself has to leave by the socket.
                 let _idle_or_late = tokio::time::timeout(LINGER, endpoint.wait_idle()).await;
             }
+            drop(entry);
         };
         self.tasks.spawn_on(lingering, &runtime);
     }

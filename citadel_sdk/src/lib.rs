@@ -80,14 +80,15 @@ pub use citadel_proto::driver::{
     Channel, ChannelIo, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming, Permit, Quic,
     RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, WeakSession,
 };
+pub use citadel_proto::peers::direct::{Locality, ProbeTimes};
 pub use citadel_proto::peers::{
-    ConnectError as PeerConnectError, FilePins, MemoryPins, Party, PeerClient, PeerEvent, PeerEvents,
-    PeerInfo, PeerSession, PeerTrust, PeersError, PinError, PinKey, PinRecord, PinStore, PinStoreError,
-    Pinned, Standing, Switchboard, Who as WhichPeer,
+    ConnectError as PeerConnectError, Direct, DirectConfig, FilePins, MemoryPins, Party, PeerClient,
+    PeerEvent, PeerEvents, PeerInfo, PeerSession, PeerTrust, PeersError, PinError, PinKey, PinRecord,
+    PinStore, PinStoreError, Pinned, Standing, Switchboard, Who as WhichPeer,
 };
 pub use citadel_proto::{
-    ChannelId, CloseReason, CloseReport, Fault, OpenError, PathLoss, RecvError, RekeyError, RekeyPolicy,
-    SendError, SessionConfig, SessionStats, TryRecvError, TrySendError, Unconfirmed,
+    ChannelId, CloseReason, CloseReport, Fault, OpenError, PathKind, PathLoss, RecvError, RekeyError,
+    RekeyPolicy, SendError, SessionConfig, SessionStats, TryRecvError, TrySendError, Unconfirmed,
 };
 pub use config::EndpointConfig;
 pub use endpoint::Endpoint;

@@ -10,12 +10,16 @@ mod broadcast;
 mod connect;
 #[path = "peers/devices.rs"]
 mod devices;
+#[path = "peers/direct_middle.rs"]
+mod direct_middle;
 #[path = "peers/direct_nat.rs"]
 mod direct_nat;
 #[path = "peers/direct_probes.rs"]
 mod direct_probes;
 #[path = "peers/direct_pursuit.rs"]
 mod direct_pursuit;
+#[path = "peers/direct_sockets.rs"]
+mod direct_sockets;
 #[path = "peers/frozen.rs"]
 mod frozen;
 #[path = "peers/meeting.rs"]

@@ -3,8 +3,11 @@
 use super::{ConsentError, Party, Shown};
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{DisplayName, UserName};
+use citadel_crypt::secret::Secret;
 use core::fmt;
 use core::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Whom somebody looks for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -75,6 +78,8 @@ pub enum PeerAsk {
     Vouch(Vec<u8>),
     /// Say what there is, and from now on what changes.
     Watch,
+    /// Give the right to ask at the server's observation port.
+    Observe,
 }
 
 impl fmt::Debug for PeerAsk {
@@ -89,6 +94,7 @@ impl fmt::Debug for PeerAsk {
             Self::Block { to, blocked } => write!(f, "Block({to}, {blocked})"),
             Self::Vouch(_) => f.write_str("Vouch"),
             Self::Watch => f.write_str("Watch"),
+            Self::Observe => f.write_str("Observe"),
         }
     }
 }
@@ -123,6 +129,19 @@ pub enum PeerAnswer {
         /// Signed statements.
         vouches: Vec<Vec<u8>>,
     },
+    /// The right to ask at the observation port.
+    Observer(Offered),
+}
+
+/// A right to ask at a server's observation port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offered {
+    /// Where the port is; an unspecified address is that at which the client reaches the server.
+    pub address: SocketAddr,
+    /// Names the right.
+    pub token: [u8; 16],
+    /// Proves it.
+    pub key: Arc<Secret<32>>,
 }
 
 /// A pair as one of the two is told of it. The pair of an account with itself is what its devices have said of each other.

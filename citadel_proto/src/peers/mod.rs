@@ -24,11 +24,11 @@ pub mod wire;
 
 pub use consent::{Act, ConsentError, OVER_AFTER, Shown};
 pub use driver::{
-    Attendance, ConnectError, FilePins, LaneError, MemoryPins, PEERS_SERVICE, PeerClient, PeerEvent,
-    PeerEvents, PeerInfo, PeerSession, PeersCallError, PeersConfig, PeersError, PinKey, PinStore,
-    PinStoreError, Pinned, Standing, Switchboard,
+    Attendance, ConnectError, Direct, DirectConfig, FilePins, LaneError, MemoryPins, Observer, ObserverError,
+    PEERS_SERVICE, PeerClient, PeerEvent, PeerEvents, PeerInfo, PeerSession, PeersCallError, PeersConfig,
+    PeersError, PinKey, PinStore, PinStoreError, Pinned, Standing, Switchboard,
 };
-pub use message::{PeerAnswer, PeerAsk, PeerAskError, View, Who};
+pub use message::{Offered, PeerAnswer, PeerAsk, PeerAskError, View, Who};
 pub use pair::{Half, Pair, Stance};
 pub use party::Party;
 pub use pins::{MAX_PINNED, Pin, PinError, PinRecord};

@@ -3,14 +3,17 @@
 //! Read from an authenticated peer and trusted no further: the length is capped before anything is decoded, names and
 //! lengths are checked as they are read, the whole input is the value (see [`citadel_crypt::wire`]).
 
-use super::message::{PeerAnswer, PeerAsk, PeerAskError, View, Who};
+use super::message::{Offered, PeerAnswer, PeerAsk, PeerAskError, View, Who};
 use super::statement::MAX_STATEMENT_LEN;
 use super::{ConsentError, Party, Shown};
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{DisplayName, UserName};
+use citadel_crypt::secret::Secret;
 use citadel_crypt::wire::{WireError, decode_borrowed, encode};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Longest request, bytes: a statement and what stands around it.
 pub const MAX_ASK_LEN: usize = MAX_STATEMENT_LEN + 256;
@@ -41,6 +44,7 @@ enum WireAsk<'a> {
     Block { to: Party, blocked: bool },
     Vouch(&'a [u8]),
     Watch,
+    Observe,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,6 +71,11 @@ enum WireAnswer<'a> {
         party: Party,
         #[serde(borrow)]
         vouches: Vec<&'a [u8]>,
+    },
+    Observer {
+        address: SocketAddr,
+        token: [u8; 16],
+        key: [u8; 32],
     },
 }
 
@@ -159,6 +168,7 @@ pub fn encode_ask(id: u64, ask: &PeerAsk) -> Result<Vec<u8>, WireError> {
         PeerAsk::Block { to, blocked } => WireAsk::Block { to: *to, blocked: *blocked },
         PeerAsk::Vouch(statement) => WireAsk::Vouch(statement),
         PeerAsk::Watch => WireAsk::Watch,
+        PeerAsk::Observe => WireAsk::Observe,
     };
     capped(encode(&WireUp { id, body })?, MAX_ASK_LEN)
 }
@@ -181,6 +191,7 @@ pub fn decode_ask(bytes: &[u8]) -> Result<(u64, PeerAsk), WireError> {
         WireAsk::Block { to, blocked } => PeerAsk::Block { to, blocked },
         WireAsk::Vouch(statement) => PeerAsk::Vouch(statement.into()),
         WireAsk::Watch => PeerAsk::Watch,
+        WireAsk::Observe => PeerAsk::Observe,
     };
     Ok((id, ask))
 }
@@ -200,6 +211,9 @@ pub fn encode_answer(id: u64, answer: &PeerAnswer) -> Result<Vec<u8>, WireError>
         PeerAnswer::Synced => WireAnswer::Synced,
         PeerAnswer::Vouches { party, vouches } => {
             WireAnswer::Vouches { party: *party, vouches: slices(vouches) }
+        }
+        PeerAnswer::Observer(Offered { address, token, key }) => {
+            WireAnswer::Observer { address: *address, token: *token, key: *key.expose() }
         }
     };
     capped(encode(&WireDown { id, body })?, MAX_ANSWER_LEN)
@@ -223,6 +237,9 @@ pub fn decode_answer(bytes: &[u8]) -> Result<(u64, PeerAnswer), WireError> {
         WireAnswer::Synced => PeerAnswer::Synced,
         WireAnswer::Vouches { party, vouches } => {
             PeerAnswer::Vouches { party, vouches: vouches.into_iter().map(Vec::from).collect() }
+        }
+        WireAnswer::Observer { address, token, key } => {
+            PeerAnswer::Observer(Offered { address, token, key: Arc::new(Secret::copy_from(&key)) })
         }
     };
     Ok((id, answer))

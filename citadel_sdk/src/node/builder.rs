@@ -18,9 +18,10 @@ use citadel_proto::backend::{Backend, Memory};
 use citadel_proto::driver::{
     Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Listener, Quic, Tcp, Transport as _,
 };
-use citadel_proto::peers::{MemoryPins, PinStore, Switchboard};
+use citadel_proto::peers::{Direct, MemoryPins, Observer, PinStore, Switchboard};
 use core::fmt;
 use core::time::Duration;
+use std::io;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -58,6 +59,9 @@ pub struct NodeBuilder<K> {
     trust: Option<ServerTrust>,
     pins: Arc<dyn PinStore>,
     require_verified: bool,
+    direct: Direct,
+    outlive_server: Duration,
+    observe: Option<String>,
     resume: Duration,
     shutdown_deadline: Duration,
 }
@@ -75,6 +79,9 @@ impl<K: NetKernel> NodeBuilder<K> {
             trust: None,
             pins: Arc::new(MemoryPins::new()),
             require_verified: false,
+            direct: Direct::on(),
+            outlive_server: Duration::from_secs(60),
+            observe: None,
             resume: Duration::from_secs(60),
             shutdown_deadline: Duration::from_secs(10),
         }
@@ -159,6 +166,28 @@ impl<K: NetKernel> NodeBuilder<K> {
     /// use of a name is trusted, and said to be ([`PeerTrust`](crate::PeerTrust)).
     pub const fn require_verified(mut self, is_required: bool) -> Self {
         self.require_verified = is_required;
+        self
+    }
+
+    /// Whether sessions with peers seek a path without the server, in the background. On by default: to be peers is a consent
+    /// that both gave, and what they expect of it is that the two machines talk to each other. Addresses of this machine are
+    /// told to peers alone; who hides them from peers as well says [`Direct::Off`].
+    pub fn direct(mut self, direct: Direct) -> Self {
+        self.direct = direct;
+        self
+    }
+
+    /// How long a session with a peer goes on over a direct path once the session with the server is over for good. 60 s.
+    pub const fn outlive_server(mut self, time: Duration) -> Self {
+        self.outlive_server = time;
+        self
+    }
+
+    /// Tells a server's clients, at this UDP address, where their packets come from: two behind address translators need it to
+    /// find a path to each other. `0.0.0.0:PORT` is told as the address at which a client reaches the server. No port by
+    /// default; a client has none.
+    pub fn observe(mut self, address: &str) -> Self {
+        self.observe = Some(address.to_owned());
         self
     }
 
@@ -273,6 +302,7 @@ impl<K: NetKernel> NodeBuilder<K> {
         let Self { kernel, identity, mut config, listen, backend, mut accounts, trust, resume, .. } = self;
         let deadline = self.shutdown_deadline.min(LONGEST);
         let (pins, require_verified) = (self.pins, self.require_verified);
+        let (direct, outlive_server) = (self.direct, self.outlive_server);
         let identity = identity.ok_or(NodeError::NoIdentity)?;
         config.session.resume = resume;
         accounts.policy.resume = resume;
@@ -290,6 +320,9 @@ impl<K: NetKernel> NodeBuilder<K> {
         let tasks = TaskTracker::new();
         let board = |accounts| Switchboard::new(accounts, identity.peer_id(), tasks.clone());
         let board = accounts.clone().map(board);
+        if let (Some(board), Some(address)) = (&board, self.observe) {
+            board.observe(observer(&hub, &address).await?);
+        }
         let parts = Parts {
             identity,
             settings,
@@ -299,6 +332,8 @@ impl<K: NetKernel> NodeBuilder<K> {
             board,
             pins,
             require_verified,
+            direct,
+            outlive_server,
             tasks,
             listens,
             deadline,
@@ -309,6 +344,13 @@ impl<K: NetKernel> NodeBuilder<K> {
         }
         Ok(driver::spawn(kernel, remote, acceptor))
     }
+}
+
+async fn observer(hub: &Hub, address: &str) -> Result<Observer, NodeError> {
+    let failed = |source| NodeError::Listen { address: address.to_owned(), source };
+    let mut found = tokio::net::lookup_host(address).await.map_err(failed)?;
+    let at = found.next().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    Observer::bind(hub.clone(), at, Arc::new(Native)).map_err(|error| failed(io::Error::other(error)))
 }
 
 fn open_accounts(

@@ -10,7 +10,7 @@ use citadel_crypt::handshake::{Cid, Instance};
 use citadel_crypt::identity::Identity;
 use citadel_proto::accounts::Accounts;
 use citadel_proto::driver::{Hub, Session};
-use citadel_proto::peers::{PeerClient, PeersError, PinStore, Switchboard};
+use citadel_proto::peers::{Direct, PeerClient, PeersError, PinStore, Switchboard};
 use citadel_proto::{CloseReason, CloseReport};
 use core::fmt;
 use core::ops::Deref;
@@ -43,6 +43,8 @@ pub(super) struct Parts {
     pub(super) board: Option<Switchboard>,
     pub(super) pins: Arc<dyn PinStore>,
     pub(super) require_verified: bool,
+    pub(super) direct: Direct,
+    pub(super) outlive_server: Duration,
     /// Every task but the main one.
     pub(super) tasks: TaskTracker,
     pub(super) listens: Vec<SocketAddr>,
@@ -198,9 +200,11 @@ impl NodeRemote {
     /// Dropping the future changes nothing.
     pub async fn peers(&self) -> Result<PeerClient, PeersError> {
         let Parts { hub, identity, settings, pins, require_verified, tasks, .. } = &**self.inner;
+        let (direct, outlive_server) = (self.inner.direct.clone(), self.inner.outlive_server);
         let make = || async {
             let mut config = settings.config().peers(identity);
             config.require_verified = *require_verified;
+            (config.direct, config.outlive_server) = (direct.clone(), outlive_server);
             PeerClient::new(hub.clone(), Arc::clone(identity), config, Arc::clone(pins), tasks.clone()).await
         };
         self.inner.peers.get_or_try_init(make).await.cloned()

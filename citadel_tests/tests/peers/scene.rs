@@ -1,34 +1,44 @@
 //! A server and clients that the tests start, over real TCP.
 
-use citadel_proto::backend::{Backend, Memory};
+use citadel_proto::backend::Backend;
 use citadel_sdk::prelude::*;
-use citadel_sdk::{AccountsConfig, NodeError, NodeReport, Party, PeerClient, PeerInfo, RateLimits, Standing};
+use citadel_sdk::{
+    AccountsConfig, Direct, NodeError, NodeReport, Party, PeerClient, PeerInfo, RateLimits, Standing,
+};
 use citadel_tests::canary;
 use std::sync::Arc;
 
 /// A server with accounts, and sessions without one.
 pub(crate) async fn server() -> Node<EmptyKernel> {
-    server_with(Arc::new(Memory::new())).await
+    server_of(|builder| builder).await
 }
 
 /// The same, which keeps everything in `backend`.
 pub(crate) async fn server_with(backend: Arc<dyn Backend>) -> Node<EmptyKernel> {
+    server_of(|builder| builder.shared_backend(backend)).await
+}
+
+/// The same with an observation port.
+pub(crate) async fn server_that_observes() -> Node<EmptyKernel> {
+    server_of(|builder| builder.observe("0.0.0.0:0")).await
+}
+
+async fn server_of(
+    also: impl FnOnce(NodeBuilder<EmptyKernel>) -> NodeBuilder<EmptyKernel>,
+) -> Node<EmptyKernel> {
     canary::watch();
     let config = AccountsConfig { rates: RateLimits::none(), ..AccountsConfig::default() };
-    NodeBuilder::new(EmptyKernel)
+    let builder = NodeBuilder::new(EmptyKernel)
         .identity(Identity::generate())
-        .shared_backend(backend)
         .accounts(config)
         .transient(true)
-        .listen(Transport::Tcp("127.0.0.1:0"))
-        .start()
-        .await
-        .unwrap()
+        .listen(Transport::Tcp("127.0.0.1:0"));
+    also(builder).start().await.unwrap()
 }
 
 /// A node that runs `kernel` to its end.
 pub(crate) async fn run<K: NetKernel>(kernel: K, identity: Identity) -> Result<NodeReport, NodeError> {
-    let (_kernel, report) = NodeBuilder::new(kernel).identity(identity).start().await?.await?;
+    let (_kernel, report) = relayed(kernel, identity).start().await?.await?;
     Ok(report)
 }
 
@@ -58,7 +68,21 @@ pub(crate) async fn client(server: &Node<EmptyKernel>, user: &str) -> Client {
 
 /// An account's client on this device.
 pub(crate) async fn client_as(server: &Node<EmptyKernel>, user: &str, identity: Arc<Identity>) -> Client {
-    let node = NodeBuilder::new(EmptyKernel).identity(identity).start().await.unwrap();
+    client_of(server, user, relayed(EmptyKernel, identity)).await
+}
+
+/// A node whose sessions with peers stay on lanes.
+fn relayed<K: NetKernel>(kernel: K, identity: impl Into<Arc<Identity>>) -> NodeBuilder<K> {
+    NodeBuilder::new(kernel).identity(identity).direct(Direct::Off)
+}
+
+/// An account's client, built so.
+pub(crate) async fn client_of(
+    server: &Node<EmptyKernel>,
+    user: &str,
+    builder: NodeBuilder<EmptyKernel>,
+) -> Client {
+    let node = builder.start().await.unwrap();
     let session = node.connect(&account(server, user)).await.unwrap();
     let peers = node.peers().await.unwrap();
     peers.attach(session.clone()).await.unwrap();

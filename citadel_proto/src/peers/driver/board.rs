@@ -3,6 +3,7 @@
 use super::super::consent::Act;
 use super::super::message::{PeerAskError, View};
 use super::super::{Pair, Party, Shown};
+use super::direct::Observer;
 use super::floor::{Floor, Listed, Seat, Seated, Stale};
 use crate::accounts::Accounts;
 use crate::backend::{Backend, BackendError, Conflict, Limit, Revision, UnixTime};
@@ -12,7 +13,7 @@ use citadel_crypt::handshake::{Cid, DisplayName, UserName};
 use core::fmt;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,6 +41,8 @@ pub(super) struct Inner {
     pub(super) floor: Mutex<Floor>,
     /// Held while what devices say of each other is looked at and kept.
     pub(super) vouching: AsyncMutex<()>,
+    /// Where clients are told how they are seen, if anywhere.
+    pub(super) observer: OnceLock<Arc<Observer>>,
 }
 
 impl Switchboard {
@@ -47,8 +50,17 @@ impl Switchboard {
     /// ends with its session.
     pub fn new(accounts: Accounts, server: PeerId, tasks: TaskTracker) -> Self {
         let (floor, vouching) = (Mutex::default(), AsyncMutex::default());
-        let inner = Inner { accounts, server, tasks, floor, vouching };
+        let inner = Inner { accounts, server, tasks, floor, vouching, observer: OnceLock::new() };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Tells clients of this port from now on, and answers there until its hub takes no session any more. A second one is
+    /// not used.
+    pub fn observe(&self, observer: Observer) {
+        let observer = Arc::new(observer);
+        if self.inner.observer.set(Arc::clone(&observer)).is_ok() {
+            self.inner.tasks.spawn(observer.run());
+        }
     }
 
     /// Lanes that there are now, each counted once.

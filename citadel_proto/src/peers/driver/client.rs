@@ -7,6 +7,7 @@ use super::super::statement::{
 };
 use super::super::{Party, PeerTrust, PinError, Shown};
 use super::book::{Book, PeerEvents, PeerInfo, Standing};
+use super::direct::{self, Direct, DirectPaths};
 use super::doors::Doors;
 use super::feed;
 use super::meetings::Meetings;
@@ -43,6 +44,11 @@ pub struct PeersConfig {
     /// Longest time that a caller waits for a session with a peer. 20 s: two handshakes of 10 s, its own and the one that
     /// takes its place.
     pub connect_deadline: Duration,
+    /// Whether sessions seek a path without the server. Off by default: it opens a socket, and tells peers addresses.
+    pub direct: Direct,
+    /// How long a session on a direct path goes on once the session with the server is over (R-P2P-5). 60 s, as sessions wait
+    /// for a path: without a server nobody hears that a peer is none any more.
+    pub outlive_server: Duration,
 }
 
 impl PeersConfig {
@@ -55,6 +61,8 @@ impl PeersConfig {
             session,
             require_verified: false,
             connect_deadline: Duration::from_secs(20),
+            direct: Direct::Off,
+            outlive_server: Duration::from_secs(60),
         }
     }
 
@@ -138,6 +146,7 @@ pub(super) struct Inner {
     /// How handshakes of peers who connect are answered.
     pub(super) answering: Arc<ServerConfig>,
     pub(super) doors: Doors,
+    pub(super) direct: DirectPaths,
 }
 
 impl PeerClient {
@@ -157,7 +166,9 @@ impl PeerClient {
         tasks: TaskTracker,
     ) -> Result<Self, PeersError> {
         let (own, answering) = (identity.peer_id(), Arc::new(config.answering()?));
+        let direct = DirectPaths::new(config.direct.clone());
         let inner = Inner {
+            direct,
             hub,
             identity,
             config,
@@ -186,6 +197,7 @@ impl PeerClient {
         let (uplink, recv) = Uplink::open(session).await?;
         *self.inner.attached.lock() = Some(instance);
         self.inner.uplink.send_replace(Some(Arc::clone(&uplink)));
+        self.inner.tasks.spawn(direct::follow(Arc::clone(&self.inner), uplink.session.events()));
         self.inner.tasks.spawn(feed::run(Arc::clone(&self.inner), Arc::clone(&uplink), recv));
         uplink.ask(&PeerAsk::Watch).await?;
         let whole = self.inner.book.wait(|book| book.is_whole().then_some(()));
@@ -194,6 +206,13 @@ impl PeerClient {
             () = whole => Ok(()),
             _ = uplink.session.closed() => Err(PeersCallError::NoServer.into()),
         }
+    }
+
+    /// Says that the machine is in another network, as its operating system knows first: sessions leave their direct paths for a
+    /// lane at once, and seek new ones. Without it a change is noticed when a path dies, or within
+    /// [`DirectConfig::look`](super::direct::DirectConfig::look).
+    pub fn network_changed(&self) {
+        self.inner.direct.on_network();
     }
 
     /// Looks for a party by user name, by account id, or by the peer id of a session without an account. Says that there is

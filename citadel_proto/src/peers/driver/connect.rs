@@ -337,7 +337,7 @@ async fn accept_and_hear(identified: Identified, grant: Grant) -> Result<Session
 }
 
 /// Shows the peer that this end keeps the session.
-pub(super) async fn greet(session: Session) {
+pub(super) fn greet(session: &Session) {
     match session.open_service_channel(GREETING) {
         // Dropped, it is reset: that it came is all there is to say.
         Ok(channel) => drop(channel),

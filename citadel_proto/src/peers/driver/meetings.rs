@@ -7,6 +7,7 @@ use super::super::meeting::{Failure, Input, Meeting, NotMet, Output, OwnAttempt,
 use super::super::{Party, PeerTrust};
 use super::client::Inner;
 use super::connect::{self, ConnectError};
+use super::direct;
 use crate::driver::{EstablishError, Session, SessionEvent, SessionEvents, WeakSession};
 use crate::shutdown::CloseReason;
 use citadel_crypt::Timestamp;
@@ -85,7 +86,8 @@ enum Effect {
     Begin(OwnAttempt, CancellationToken, Party, Option<Arc<Psk>>),
     Answer(oneshot::Sender<Answer>, Answer),
     Supersede(WeakSession),
-    Greet(Session),
+    /// The session that both have, from now on.
+    Keep(Session, Party),
     Timer(Timestamp, CancellationToken),
     Watch(SessionEvents, Instance),
 }
@@ -323,8 +325,8 @@ impl Meet {
                     let (session, party, trust) = (live.clone(), self.party, self.trust);
                     arrivals.push_back(PeerSession { session, party, trust });
                 }
-                // The peer keeps what it hears.
-                (session.is_some() && live.side() == Side::Initiator).then_some(Effect::Greet(live))
+                let is_new = session.is_some_and(|session| session.instance() == instance);
+                is_new.then_some(Effect::Keep(live, self.party))
             }
             Output::NotMet(why) => {
                 self.outcome = Outcome::Failed(why);
@@ -346,8 +348,12 @@ fn perform(inner: &Arc<Inner>, device: PeerId, effect: Effect) {
         Effect::Supersede(session) => {
             session.upgrade().into_iter().for_each(|session| session.begin_shutdown(CloseReason::Superseded));
         }
-        Effect::Greet(session) => {
-            inner.tasks.spawn(connect::greet(session));
+        Effect::Keep(session, party) => {
+            if session.side() == Side::Initiator {
+                // The peer keeps what it hears. Nothing else is said before.
+                connect::greet(&session);
+            }
+            direct::start(inner, &session, party);
         }
         Effect::Timer(at, token) => {
             let (inner, at) = (Arc::clone(inner), inner.hub.instant(at));

@@ -4,13 +4,14 @@
 //! Never: who agrees with whom, what a statement is worth, which attempt counts (the machines beside this folder decide).
 //!
 //! A server has a [`Switchboard`]: `floor.rs` is its memory, `board.rs` its rules, `serve.rs` answers requests, `vouches.rs`
-//! keeps what devices say of each other, `relay.rs` carries lanes. A client has a
-//! [`PeerClient`]: `uplink.rs` asks, `feed.rs` hears, `book.rs` remembers, `connect.rs` and `meetings.rs` make sessions.
+//! keeps what devices say of each other, `relay.rs` carries lanes. A client has a [`PeerClient`]: `uplink.rs` asks, `feed.rs`
+//! hears, `book.rs` remembers, `connect.rs` and `meetings.rs` make sessions, `direct/` seeks paths for them that need no server.
 
 mod board;
 mod book;
 mod client;
 mod connect;
+mod direct;
 mod doors;
 mod feed;
 mod floor;
@@ -26,6 +27,7 @@ pub use board::Switchboard;
 pub use book::{PeerEvent, PeerEvents, PeerInfo, Pinned, Standing};
 pub use client::{PeerClient, PeersConfig, PeersError};
 pub use connect::ConnectError;
+pub use direct::{Direct, DirectConfig, Observer, ObserverError};
 pub use meetings::PeerSession;
 pub use pin_store::{FilePins, MemoryPins, PinKey, PinStore, PinStoreError};
 pub use relay::LaneError;

@@ -190,6 +190,10 @@ impl Line<'_> {
             PeerAsk::Remove(to) => self.inner.act(own, to, Act::Remove).await.map(PeerAnswer::Was),
             PeerAsk::Vouch(statement) => self.vouch(statement).await,
             PeerAsk::Watch => self.watch().await,
+            PeerAsk::Observe => {
+                let offered = self.inner.observer.get().and_then(|observer| observer.offer());
+                offered.map(PeerAnswer::Observer).ok_or(PeerAskError::Unknown)
+            }
         }
     }
 
@@ -209,7 +213,7 @@ impl Line<'_> {
             PeerAsk::Remove(to) => (Action::RemovePeer, of(*to)),
             PeerAsk::Block { to, .. } => (Action::BlockPeer, of(*to)),
             PeerAsk::Vouch(_) => (Action::Vouch, of(self.seat.party)),
-            PeerAsk::Watch => (Action::ReadPeers, of(self.seat.party)),
+            PeerAsk::Watch | PeerAsk::Observe => (Action::ReadPeers, of(self.seat.party)),
         };
         authorize(&actor(self.seat), action, &resource).map_err(|_| PeerAskError::Denied)
     }
@@ -265,7 +269,7 @@ const fn about(ask: &PeerAsk) -> Option<Party> {
         | PeerAsk::Decline(to)
         | PeerAsk::Remove(to)
         | PeerAsk::Block { to, .. } => Some(*to),
-        PeerAsk::Find(_) | PeerAsk::Vouch(_) | PeerAsk::Watch => None,
+        PeerAsk::Find(_) | PeerAsk::Vouch(_) | PeerAsk::Watch | PeerAsk::Observe => None,
     }
 }
 

@@ -13,13 +13,13 @@ use crate::report::{NodeReport, StorageEnd};
 use citadel_crypt::Timestamp;
 use citadel_crypt::handshake::{Instance, SessionKind};
 use citadel_crypt::ratchets::PathId;
-use citadel_proto::CloseReason;
 use citadel_proto::backend::BackendError;
 use citadel_proto::driver::{Acceptor, Ending as Live};
 use citadel_proto::shutdown::{
     ClientNodePlan, Member, NodeInput, NodeOutput, NodeShutdownConfig, NodeSummary, Route, Routes,
     ServerNodePlan,
 };
+use citadel_proto::{CloseReason, PathKind};
 use core::convert::Infallible;
 use core::time::Duration;
 use futures::future::BoxFuture;
@@ -32,8 +32,10 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 /// Time that callbacks have to notice that they are cut short. 1 s: they are dropped at their next await.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// What carries sessions with peers. Which path of a session it is is the session's own matter.
-const RELAYED: Routes = Routes::of(Route::Relayed(PathId::FIRST));
+/// What carries a session with a peer. Which path of the session it is is the session's own matter.
+const fn routes(path: PathKind) -> Routes {
+    Routes::of(if path.is_direct() { Route::Direct(PathId::FIRST) } else { Route::Relayed(PathId::FIRST) })
+}
 
 /// How a node ended.
 pub(super) struct Ended {
@@ -69,10 +71,11 @@ impl Plan {
         }
     }
 
-    /// Whom a session of that kind is with. What carries a peer's is its own matter: all of them end before the server's.
-    const fn member(&self, kind: SessionKind) -> Member {
+    /// Whom a session of that kind is with, and what carries a peer's now: relayed ones end before direct ones, all before the
+    /// server's.
+    const fn member(&self, kind: SessionKind, path: PathKind) -> Member {
         match (self, kind) {
-            (_, SessionKind::P2P) => Member::Peer(RELAYED),
+            (_, SessionKind::P2P) => Member::Peer(routes(path)),
             (Self::Client(_), SessionKind::C2S) => Member::Server,
             (Self::Server(_), SessionKind::C2S) => Member::Client,
         }
@@ -114,6 +117,7 @@ enum Fact {
 /// A session as the plan was told of it.
 struct Known {
     kind: SessionKind,
+    path: PathKind,
     is_over: bool,
 }
 
@@ -221,13 +225,14 @@ impl<'a> Ending<'a> {
         let listed: BTreeSet<Instance> = live.iter().map(|session| session.instance).collect();
         self.known.retain(|instance, _| listed.contains(instance));
         self.leaving.retain(|instance| listed.contains(instance));
-        for Live { instance, kind, closing, closed } in live {
+        self.look_at_paths(&live);
+        for Live { instance, kind, path, closing, closed } in live {
             if self.known.contains_key(&instance) {
                 continue;
             }
-            self.known.insert(instance, Known { kind, is_over: false });
+            self.known.insert(instance, Known { kind, path, is_over: false });
             self.acts.push(closed.map(|report| Fact::Input(NodeInput::Ended(report))).boxed());
-            let member = self.plan.member(kind);
+            let member = self.plan.member(kind, path);
             if member == Member::Server {
                 self.acts.push(closing.map(move |why| Fact::Closing(instance, why)).boxed());
             }
@@ -244,13 +249,23 @@ impl<'a> Ending<'a> {
     fn reroute(&mut self) {
         let of_kind = |kind| {
             let live = self.known.iter().filter(move |(_, known)| known.kind == kind && !known.is_over);
-            live.map(|(instance, _)| *instance).collect::<Vec<_>>()
+            live.map(|(instance, known)| (*instance, known.path)).collect::<Vec<_>>()
         };
         if matches!(self.plan, Plan::Server(_)) || of_kind(SessionKind::C2S).is_empty() {
             return;
         }
-        for peer in of_kind(SessionKind::P2P) {
-            self.handle(NodeInput::Rerouted(peer, RELAYED));
+        for (peer, path) in of_kind(SessionKind::P2P) {
+            self.handle(NodeInput::Rerouted(peer, routes(path)));
+        }
+    }
+
+    /// Tells the plan which peers have come to a direct path, or lost it, since it was told last: before it decides by that.
+    fn look_at_paths(&mut self, live: &[Live]) {
+        for Live { instance, path, .. } in live {
+            let known = self.known.get_mut(instance).filter(|known| known.kind == SessionKind::P2P);
+            let Some(known) = known.filter(|known| !known.is_over && known.path != *path) else { continue };
+            known.path = *path;
+            self.handle(NodeInput::Rerouted(*instance, routes(*path)));
         }
     }
 
@@ -307,6 +322,7 @@ impl<'a> Ending<'a> {
             Fact::Input(input) => self.handle(input),
             Fact::Closing(server, Some(CloseReason::GoingAway)) => {
                 self.leaving.insert(server);
+                self.look_at_paths(&self.inner.hub.ends());
                 self.look_at_server();
             }
             Fact::Closing(..) => {}

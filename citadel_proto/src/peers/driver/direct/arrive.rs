@@ -1,0 +1,117 @@
+//! Connections of peers on the direct socket, from addresses that an attempt has heard.
+
+use super::super::client::Inner;
+use crate::driver::{Arriving, EstablishError, Hub, Punch};
+use crate::peers::Party;
+use crate::session::PathKind;
+use citadel_crypt::addr::PeerId;
+use citadel_crypt::handshake::{Instance, RefusalCode, Request};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Connections that are no session's path yet, in all.
+const IN_FLIGHT: usize = 16;
+/// Connections of one attempt.
+const OF_ONE: u8 = 4;
+
+/// Whose connection it may be.
+pub(super) struct Slot {
+    pub(super) device: PeerId,
+    pub(super) party: Party,
+    pub(super) instance: Instance,
+    /// Told when one carries the session.
+    pub(super) taken: mpsc::Sender<()>,
+    pub(super) used: AtomicU8,
+}
+
+impl Slot {
+    pub(super) fn new(device: PeerId, party: Party, instance: Instance, taken: mpsc::Sender<()>) -> Self {
+        Self { device, party, instance, taken, used: AtomicU8::new(0) }
+    }
+}
+
+/// An address's place among those that may connect, given up when this goes.
+pub(super) struct Listed {
+    inner: Arc<Inner>,
+    address: SocketAddr,
+    slot: Arc<Slot>,
+}
+
+impl Listed {
+    pub(super) fn new(inner: &Arc<Inner>, address: SocketAddr, slot: &Arc<Slot>) -> Self {
+        inner.direct.slots.lock().insert(address, Arc::clone(slot));
+        Self { inner: Arc::clone(inner), address, slot: Arc::clone(slot) }
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut slots = self.inner.direct.slots.lock();
+        if slots.get(&self.address).is_some_and(|slot| Arc::ptr_eq(slot, &self.slot)) {
+            slots.remove(&self.address);
+        }
+    }
+}
+
+/// Takes connections until the client is gone or takes no session any more.
+pub(super) async fn run(inner: Weak<Inner>, punch: Arc<Punch>, hub: Hub, gone: CancellationToken) {
+    let places = Arc::new(Semaphore::new(IN_FLIGHT));
+    loop {
+        let arriving = tokio::select! {
+            biased;
+            () = gone.cancelled() => break,
+            () = hub.closed() => break,
+            arriving = punch.accept() => arriving,
+        };
+        let (Some(arriving), Some(inner)) = (arriving, inner.upgrade()) else { break };
+        let slot = inner.direct.slots.lock().get(&arriving.remote()).cloned();
+        let slot = slot.filter(|slot| slot.used.fetch_add(1, Ordering::Relaxed) < OF_ONE);
+        match (slot, Arc::clone(&places).try_acquire_owned()) {
+            (Some(slot), Ok(place)) => {
+                let hub = hub.clone();
+                inner.tasks.clone().spawn(async move {
+                    let _place = place;
+                    tokio::select! {
+                        biased;
+                        () = hub.closed() => {}
+                        () = arrive(&inner, &slot, arriving) => {}
+                    }
+                });
+            }
+            _ => arriving.refuse(),
+        }
+    }
+    punch.refuse();
+}
+
+async fn arrive(inner: &Inner, slot: &Slot, arriving: Arriving) {
+    let Some(_place) = inner.doors.enter(slot.party) else { return arriving.refuse() };
+    let from = arriving.remote();
+    match take(inner, slot, arriving).await {
+        Ok(true) => {
+            // The attempt may be over by itself.
+            let _heard = slot.taken.try_send(());
+        }
+        Ok(false) => log::debug!(target: "citadel::direct", "{}: {from} is not it", slot.party),
+        Err(error) => log::debug!(target: "citadel::direct", "{}: {from}: {error}", slot.party),
+    }
+}
+
+/// Whether it carries the session now.
+async fn take(inner: &Inner, slot: &Slot, arriving: Arriving) -> Result<bool, EstablishError> {
+    let from = arriving.remote();
+    let io = arriving.stream().await?;
+    let (config, session) = (Arc::clone(&inner.answering), inner.config.session.clone());
+    let identified = inner.hub.identify(io, from.to_string().as_bytes(), config, session, false).await?;
+    let is_it = identified.peer_id() == slot.device
+        && matches!(identified.request(), Request::Resume(asked) if asked.instance == slot.instance);
+    if !is_it {
+        identified.refuse(RefusalCode::REQUEST).await;
+        return Ok(false);
+    }
+    identified.resume_on(Some(PathKind::Direct(from))).await?;
+    Ok(true)
+}

@@ -269,3 +269,46 @@ fn what_is_kept_is_a_pin_or_nothing() {
     }
     assert!(decode::<Pin>(&encode(&of(&many[..64])).unwrap(), 1 << 20).is_ok());
 }
+
+#[test]
+fn whatever_is_said_a_pin_stays_one_and_forgets_nobody() {
+    use citadel_crypt::wire::{decode, encode};
+    let own = Identity::generate();
+    let signers: [Identity; 5] = [(); 5].map(|()| Identity::generate());
+    let mut devices: Vec<PeerId> = signers.iter().map(Identity::peer_id).collect();
+    devices.extend((0..70).map(|number| PeerId([number; 32])));
+    let first = introduced(&own, &signers[0], None);
+    for seed in 0..4_u64 {
+        let (mut pin, mut state) = (Pin::new(&first), seed);
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        for _ in 0..200 {
+            // Half of what is said is about who says something.
+            let about = if random(2) == 0 { signers.len() } else { devices.len() };
+            let (signer, device) = (&signers[random(signers.len())], devices[random(about)]);
+            let number = u64::try_from(random(300)).unwrap();
+            let said = match random(8) {
+                0 if device != signers[0].peer_id() => disown(signer, device, number),
+                1 => {
+                    // Whoever is pinned may be compared.
+                    assert_eq!(pin.verify(device).is_ok(), pin.allows(device).is_ok());
+                    continue;
+                }
+                _ => vouch(signer, device, number),
+            };
+            let (before, is_pinned) = (pin.clone(), pin.allows(signer.peer_id()).is_ok());
+            let has_changed = pin.hear(SERVER, PARTY, &said);
+            assert_eq!(has_changed, pin != before, "{said:?}");
+            assert!(is_pinned || !has_changed, "a word of one who is not pinned");
+            for (device, known) in &before.0 {
+                let now = &pin.0[device];
+                assert!(known.number <= now.number && known.trust().is_some() >= now.trust().is_some());
+                assert!(now.trust().is_none() || known.trust() <= now.trust(), "trust does not fall");
+            }
+            assert!(pin.0.len() <= 64);
+            assert_eq!(decode::<Pin>(&encode(&pin).unwrap(), 1 << 20), Ok(pin.clone()));
+        }
+    }
+}

@@ -205,6 +205,23 @@ fn one_sends_to_two_that_listen_and_knows_what_each_of_them_got() {
 }
 
 #[test]
+fn two_peers_leave_their_server_for_a_direct_path_and_say_so() {
+    let mut server = Server::start("direct_path", &["server", "127.0.0.1"]);
+    let start = |own, other| {
+        let arguments = ["peer", &server.address, own, other, "3600"];
+        example("direct_path", &arguments).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    for peer in [start("alice", "bob"), start("bob", "alice")] {
+        let output = peer.wait_with_output().unwrap();
+        let told = text(&output.stdout);
+        assert!(output.status.success(), "{told}");
+        let end = "path at the end: direct\nclosed, 2 sessions, all clean\n";
+        assert!(told.starts_with("first byte: ") && told.ends_with(end), "{told}");
+    }
+    server.interrupt();
+}
+
+#[test]
 fn a_node_closes_its_peers_before_its_server_and_ends_last() {
     let output = run("shutdown_order", &[]);
     let (out, error) = (text(&output.stdout), text(&output.stderr));

@@ -21,6 +21,7 @@ pub mod rekey_world;
 pub mod resumable;
 pub mod schema_1;
 pub mod schema_2;
+pub mod schema_3;
 pub mod seeded;
 pub mod session_world;
 pub mod sources;

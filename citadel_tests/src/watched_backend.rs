@@ -4,8 +4,9 @@
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, UserName};
 use citadel_proto::backend::{
-    Account, AccountChange, Backend, BackendError, Device, Expect, Mail, MailId, Member, NewAccount, Quota,
-    Revision, Space, StoredPair, TicketName, UnixTime, Updated, ValuePage, ValueVersion, Versioned,
+    Account, AccountChange, Backend, BackendError, Device, Expect, Mail, MailId, Member, NewAccount,
+    PairLimits, Quota, Revision, Space, StoredPair, TicketName, UnixTime, Updated, ValuePage, ValueVersion,
+    Versioned,
 };
 use citadel_proto::peers::Pair;
 use citadel_sdk::async_trait;
@@ -134,7 +135,7 @@ impl<B: Backend, W: Watcher> Backend for Watched<B, W> {
         self.watch(Write::UpdateAccount, self.store.update_account(cid, expected, change)).await
     }
 
-    async fn remove_account(&self, cid: Cid) -> Result<bool, BackendError> {
+    async fn remove_account(&self, cid: Cid) -> Result<Option<Vec<Cid>>, BackendError> {
         self.watch(Write::RemoveAccount, self.store.remove_account(cid)).await
     }
 
@@ -237,15 +238,19 @@ impl<B: Backend, W: Watcher> Backend for Watched<B, W> {
         self.store.pairs(of, after, limit).await
     }
 
+    async fn outlines(&self, of: Cid) -> Result<Vec<(Cid, Pair)>, BackendError> {
+        self.store.outlines(of).await
+    }
+
     async fn put_pair(
         &self,
         a: Cid,
         b: Cid,
         pair: &Pair,
         expected: Option<Revision>,
-        most: usize,
+        limits: PairLimits,
     ) -> Result<Option<Revision>, BackendError> {
-        self.watch(Write::PutPair, self.store.put_pair(a, b, pair, expected, most)).await
+        self.watch(Write::PutPair, self.store.put_pair(a, b, pair, expected, limits)).await
     }
 
     async fn put_vouch(

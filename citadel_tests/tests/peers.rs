@@ -6,6 +6,8 @@
 mod agree;
 #[path = "peers/broadcast.rs"]
 mod broadcast;
+#[path = "peers/blocked.rs"]
+mod blocked;
 #[path = "peers/connect.rs"]
 mod connect;
 #[path = "peers/devices.rs"]
@@ -22,6 +24,8 @@ mod direct_pursuit;
 mod direct_sockets;
 #[path = "peers/frozen.rs"]
 mod frozen;
+#[path = "peers/leaving.rs"]
+mod leaving;
 #[path = "peers/meeting.rs"]
 mod meeting;
 #[path = "peers/people.rs"]
@@ -32,6 +36,8 @@ mod rekey;
 mod replays;
 #[path = "peers/results.rs"]
 mod results;
+#[path = "peers/raw.rs"]
+mod raw;
 #[path = "peers/scene.rs"]
 #[allow(dead_code, reason = "shared with the tests of cancellation, which use all of it")]
 mod scene;

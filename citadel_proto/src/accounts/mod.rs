@@ -24,6 +24,7 @@ pub mod wire;
 
 pub use authorize::{Action, Actor, Denied, Resource, authorize};
 pub use config::{AccountsConfig, Hashing, Policy, Rate, RateLimits};
+pub(crate) use driver::Watcher;
 pub use driver::{
     AccountClient, Accounts, AccountsClock, AccountsSetupError, AdminError, AdmitError, CallError, SERVICE,
     SystemClock,

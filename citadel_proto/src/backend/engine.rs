@@ -71,7 +71,7 @@ impl<E: Engine> Backend for E {
         self.write(move |store| store.update_account(cid, expected, change)).await
     }
 
-    async fn remove_account(&self, cid: Cid) -> Result<bool, BackendError> {
+    async fn remove_account(&self, cid: Cid) -> Result<Option<Vec<Cid>>, BackendError> {
         self.write(move |store| store.remove_account(cid)).await
     }
 
@@ -168,19 +168,23 @@ impl<E: Engine> Backend for E {
         self.read(move |store| store.pairs(of, after, limit)).await
     }
 
+    async fn outlines(&self, of: Cid) -> Result<Vec<(Cid, Pair)>, BackendError> {
+        self.read(move |store| store.outlines(of)).await
+    }
+
     async fn put_pair(
         &self,
         a: Cid,
         b: Cid,
         pair: &Pair,
         expected: Option<Revision>,
-        most: usize,
+        limits: PairLimits,
     ) -> Result<Option<Revision>, BackendError> {
         if [&pair.lower, &pair.upper].iter().any(|half| half.statement.len() > Half::MAX_STATEMENT) {
             return Err(Limit::Statement.into());
         }
         let pair = pair.clone();
-        self.write(move |store| store.put_pair([a, b], &pair, expected, most)).await
+        self.write(move |store| store.put_pair([a, b], &pair, expected, limits)).await
     }
 
     async fn put_vouch(

@@ -138,6 +138,9 @@ pub enum Limit {
     /// One of the two accounts has its most pairs.
     #[error("one of the accounts has its most pairs")]
     Pairs,
+    /// As many requests as may be wait for the answer of one of the two accounts.
+    #[error("one of the accounts has its most requests")]
+    Requests,
     /// The account has its most vouches.
     #[error("the account has its most vouches")]
     Vouches,
@@ -160,6 +163,7 @@ impl Limit {
             Self::Pairs => 39,
             Self::Vouches => 40,
             Self::Statement => 41,
+            Self::Requests => 42,
         }
     }
 }

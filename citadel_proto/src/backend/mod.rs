@@ -31,7 +31,7 @@ pub use disk::{Redb, RedbConfig};
 pub use error::{BackendError, Conflict, Limit};
 pub use mail::{Mail, MailId};
 pub use memory::Memory;
-pub use pair::StoredPair;
+pub use pair::{PairLimits, StoredPair};
 pub use record::{Table, check_record};
 pub use sealing::{SealScope, SealingKey, SealingKeyError};
 pub use ticket::TicketName;
@@ -98,11 +98,12 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Updated, BackendError>;
 
     /// Removes an account with its devices, mailbox, values, vouches and the pairs that it is in, in one transaction; its user
-    /// name is free again. False when there was none, so that it may be repeated.
+    /// name is free again. Returns the accounts that it had pairs with, by rising cid. None when there was no account, so that
+    /// it may be repeated.
     ///
     /// # Errors
     /// The store's own.
-    async fn remove_account(&self, cid: Cid) -> Result<bool, BackendError>;
+    async fn remove_account(&self, cid: Cid) -> Result<Option<Vec<Cid>>, BackendError>;
 
     /// The device `peer` of `cid`, revoked or not.
     ///
@@ -216,14 +217,24 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Vec<(Cid, StoredPair)>, BackendError>;
 
+    /// All pairs that count for `of` ([`Pair::counts_for`]), by rising cid of the other, their statements left out: what each half
+    /// said, when, and whether it blocks. About 30 bytes each, however long what was signed.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn outlines(&self, of: Cid) -> Result<Vec<(Cid, Pair)>, BackendError>;
+
     /// Sets the pair of `a` and `b`, whichever is named first, if it still has the revision `expected`; `None` expects that there
-    /// is no record. Each account for which the pair begins to count ([`Pair::counts_for`]) must have fewer than `most` that do.
-    /// Returns the revision now, which is what the next change is to expect: none after a pair that is nothing, which is no
-    /// record.
+    /// is no record. Returns the revision now, which is what the next change is to expect: none after a pair that is nothing,
+    /// which is no record.
+    ///
+    /// Each account for which the pair begins to count, or of which somebody begins to ask something in it, must have room within
+    /// `limits`; so must one that blocks who begins to speak, so that the answer does not tell. Where there is none, what is over by
+    /// `limits.now` is taken out of its other pairs in the same transaction, 64 of them at most, and gives room.
     ///
     /// # Errors
     /// [`BackendError::NoAccount`] when either is gone; [`Conflict::Oneself`]; [`Conflict::Revision`] with
-    /// [`Revision::NONE`] when there is no record; [`Limit::Pairs`]; [`Limit::Statement`] for one of more than
+    /// [`Revision::NONE`] when there is no record; [`Limit::Pairs`]; [`Limit::Requests`]; [`Limit::Statement`] for one of more than
     /// [`Half::MAX_STATEMENT`] bytes.
     async fn put_pair(
         &self,
@@ -231,7 +242,7 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         b: Cid,
         pair: &Pair,
         expected: Option<Revision>,
-        most: usize,
+        limits: PairLimits,
     ) -> Result<Option<Revision>, BackendError>;
 
     /// Keeps what the device `signer` says of the device `subject` in their account `cid`; replaces what it said of it before. A

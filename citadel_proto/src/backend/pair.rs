@@ -14,6 +14,17 @@ pub struct StoredPair {
     pub revision: Revision,
 }
 
+/// How much two accounts may have for a pair to be set, and when that is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PairLimits {
+    /// Most pairs of an account that count for it ([`Pair::counts_for`]).
+    pub pairs: usize,
+    /// Most requests that wait for its answer ([`Pair::waits_for`]).
+    pub requests: usize,
+    /// What is over by now ([`Pair::lapse`]) takes no place.
+    pub now: UnixTime,
+}
+
 #[derive(Serialize, Deserialize)]
 struct HalfContent<'a> {
     stance: u8,
@@ -34,6 +45,11 @@ impl<'a> HalfContent<'a> {
             Stance::Declined => 3,
         };
         Self { stance, at: half.at.0, statement: &half.statement, blocks: half.blocks }
+    }
+
+    /// The same without its statement.
+    fn outline_of(half: &'a Half) -> Self {
+        Self { statement: &[], ..Self::of(half) }
     }
 
     /// The half; none for a stance or a length that there is not.
@@ -58,7 +74,15 @@ impl<'a> HalfContent<'a> {
 
 /// The bytes of a pair, the lower party's half first.
 pub(super) fn encode_pair(pair: &Pair) -> Vec<u8> {
-    let halves = [&pair.lower, &pair.upper].map(HalfContent::of);
+    encode_halves([&pair.lower, &pair.upper].map(HalfContent::of))
+}
+
+/// The bytes of a pair without its statements.
+pub(super) fn encode_outline(pair: &Pair) -> Vec<u8> {
+    encode_halves([&pair.lower, &pair.upper].map(HalfContent::outline_of))
+}
+
+fn encode_halves(halves: [HalfContent<'_>; 2]) -> Vec<u8> {
     wire::encode(&halves).expect("numbers and bytes encode into memory")
 }
 

@@ -4,7 +4,7 @@
 
 use super::account::{Device, Revision, UnixTime};
 use super::error::BackendError;
-use super::pair::{StoredPair, decode_pair, encode_pair};
+use super::pair::{StoredPair, decode_pair, encode_outline, encode_pair};
 use super::sealing::{Place, Sealer, is_field, plain_content};
 use super::value::ValueVersion;
 use crate::peers::Pair;
@@ -36,11 +36,13 @@ pub enum Table {
     Pairs = 8,
     /// Vouches by cid, subject and signer.
     Vouches = 9,
+    /// Pairs without their statements, by cid and the other's cid, where they count for the account.
+    Outlines = 10,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Accounts,
         Self::Users,
         Self::Devices,
@@ -50,6 +52,7 @@ impl Table {
         Self::Tickets,
         Self::Pairs,
         Self::Vouches,
+        Self::Outlines,
     ];
 
     /// Its name in the file.
@@ -64,13 +67,16 @@ impl Table {
             Self::Tickets => "tickets",
             Self::Pairs => "pairs",
             Self::Vouches => "vouches",
+            Self::Outlines => "outlines",
         }
     }
 
-    /// Version of the records written now. Accounts of version 1 held their devices, usage of version 1 knew no pairs.
+    /// Version of the records written now. Accounts of version 1 held their devices; usage of version 1 knew no pairs, that of
+    /// version 2 no requests.
     pub(super) const fn version(self) -> u8 {
         match self {
-            Self::Accounts | Self::Usage => 2,
+            Self::Accounts => 2,
+            Self::Usage => 3,
             _ => 1,
         }
     }
@@ -85,7 +91,7 @@ impl Table {
         match self {
             Self::Users | Self::Tickets => false,
             Self::Accounts | Self::Devices | Self::Usage | Self::Mail | Self::Values => true,
-            Self::Pairs | Self::Vouches => true,
+            Self::Pairs | Self::Vouches | Self::Outlines => true,
         }
     }
 
@@ -242,6 +248,7 @@ pub(super) struct Usage {
     pub(super) value_bytes: u64,
     pub(super) last_pair: u64,
     pub(super) pairs: u64,
+    pub(super) requests: u64,
 }
 
 impl Usage {
@@ -267,7 +274,7 @@ fn fielded(table: Table, record: &[u8], head: usize) -> Result<Fielded<'_>, Back
     if is_field(field) { Ok(Fielded { head, field }) } else { Err(table.corrupt()) }
 }
 
-/// Length of the head of mail and of a vouch.
+/// Length of the head of mail, of a vouch and of an outline.
 const BARE: usize = 1;
 /// Length of a head with a number.
 const NUMBERED: usize = 9;
@@ -366,6 +373,17 @@ pub(super) fn open_pair(sealer: &Sealer, key: &[u8], record: &[u8]) -> Result<St
     Ok(StoredPair { pair, revision: Revision(number(head)) })
 }
 
+/// Record of a pair without its statements.
+pub(super) fn seal_outline(sealer: &Sealer, key: &[u8], pair: &Pair) -> Result<Vec<u8>, BackendError> {
+    seal(sealer, Table::Outlines, key, None, &encode_outline(pair))
+}
+
+pub(super) fn open_outline(sealer: &Sealer, key: &[u8], record: &[u8]) -> Result<Pair, BackendError> {
+    let Fielded { head, field } = fielded(Table::Outlines, record, BARE)?;
+    let content = sealer.open(Place { table: Table::Outlines, key, head }, field)?;
+    decode_pair(&content).ok_or(Table::Outlines.corrupt())
+}
+
 /// Record of a vouch.
 pub(super) fn seal_vouch(sealer: &Sealer, key: &[u8], statement: &[u8]) -> Result<Vec<u8>, BackendError> {
     seal(sealer, Table::Vouches, key, None, statement)
@@ -376,11 +394,16 @@ pub(super) fn open_vouch(sealer: &Sealer, key: &[u8], record: &[u8]) -> Result<V
     Ok(std::mem::take(&mut *sealer.open(Place { table: Table::Vouches, key, head }, field)?))
 }
 
-/// Whether `record` may stand among the pairs; its content where it is not sealed.
-fn check_pair(record: &[u8]) -> Result<(), BackendError> {
-    let Fielded { field, .. } = fielded(Table::Pairs, record, NUMBERED)?;
-    let is_its = |content| decode_pair(content).is_some_and(|pair| encode_pair(&pair) == content);
-    if plain_content(field).is_none_or(is_its) { Ok(()) } else { Err(Table::Pairs.corrupt()) }
+/// Whether `record` may stand in a table of pairs; its content where it is not sealed.
+fn check_pair(
+    table: Table,
+    record: &[u8],
+    head: usize,
+    encode: fn(&Pair) -> Vec<u8>,
+) -> Result<(), BackendError> {
+    let Fielded { field, .. } = fielded(table, record, head)?;
+    let is_its = |content| decode_pair(content).is_some_and(|pair| encode(&pair) == content);
+    if plain_content(field).is_none_or(is_its) { Ok(()) } else { Err(table.corrupt()) }
 }
 
 /// Whether `record` may stand in `table`: its version, its shape, the bounds of its names. Says nothing about a seal,
@@ -395,7 +418,8 @@ pub fn check_record(table: Table, record: &[u8]) -> Result<(), BackendError> {
         Table::Devices => encode_device(&decode_device(&[0; 40], record)?),
         Table::Usage => Usage::decode(record)?.encode(),
         Table::Mail | Table::Vouches => return fielded(table, record, BARE).map(|_| ()),
-        Table::Pairs => return check_pair(record),
+        Table::Pairs => return check_pair(table, record, NUMBERED, encode_pair),
+        Table::Outlines => return check_pair(table, record, BARE, encode_outline),
         Table::Values | Table::Tickets => return fielded(table, record, NUMBERED).map(|_| ()),
     };
     if again == record { Ok(()) } else { Err(table.corrupt()) }

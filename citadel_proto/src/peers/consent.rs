@@ -108,6 +108,8 @@ pub(super) fn apply(
         // the request that it names.
         Act::Accept(_) if are_peers => {}
         Act::Accept(_) | Act::Decline if !theirs.asks() => return Err(ConsentError::NoRequest),
+        // Likewise: it has been waiting since it was said first.
+        Act::Ask(statement) if mine.asks() && mine.statement == statement => {}
         Act::Ask(statement) => {
             mine.say(Stance::Asked, statement, now);
             if !theirs.asks() {

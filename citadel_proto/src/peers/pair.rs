@@ -78,4 +78,31 @@ impl Pair {
         let (mine, theirs) = self.halves(own, other);
         !mine.is_nothing() || theirs.stance != Stance::Silent
     }
+
+    /// Whether a request of `other` waits for the answer of `own`, to one who does not look at the time.
+    pub fn waits_for(&self, own: Party, other: Party) -> bool {
+        let (mine, theirs) = self.halves(own, other);
+        self.is_asked_by(own, other) && !mine.blocks && !theirs.blocks
+    }
+
+    /// Whether this, which was `before`, needs a place among the pairs of `own`. Where `own` blocks `other` the pair has one; who
+    /// begins to speak needs one all the same, or the answer would tell of the block.
+    pub(crate) fn takes_a_place(&self, before: &Self, own: Party, other: Party) -> bool {
+        let begins_to_count = self.counts_for(own, other) && !before.counts_for(own, other);
+        begins_to_count || self.is_spoken_in() && !before.is_spoken_in()
+    }
+
+    /// Whether this, which was `before`, needs a place among the requests that wait for `own`, blocked or not.
+    pub(crate) fn takes_a_turn(&self, before: &Self, own: Party, other: Party) -> bool {
+        self.is_asked_by(own, other) && !before.is_asked_by(own, other)
+    }
+
+    /// Whether `other` asks and `own` has not agreed.
+    fn is_asked_by(&self, own: Party, other: Party) -> bool {
+        self.halves(own, other).1.stance == Stance::Asked && !self.is_agreed()
+    }
+
+    fn is_spoken_in(&self) -> bool {
+        [&self.lower, &self.upper].iter().any(|half| half.stance != Stance::Silent)
+    }
 }

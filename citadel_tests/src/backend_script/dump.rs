@@ -1,8 +1,9 @@
 //! Everything that a backend holds, as one value to compare.
 
 use super::op::{number_of, space};
+use super::script::cid;
 use citadel_proto::backend::{Backend, BackendError, Member};
-use citadel_proto::peers::Pair;
+use citadel_proto::peers::{Pair, Party};
 use std::collections::BTreeMap;
 
 /// Version and value by peer and key.
@@ -34,6 +35,19 @@ pub struct AccountDump {
 pub struct Dump {
     /// By number of the account.
     pub accounts: BTreeMap<u8, AccountDump>,
+}
+
+/// The pairs that count for an account, their statements left out.
+fn outlines_of(own: u8, pairs: &BTreeMap<u8, (u64, Pair)>) -> BTreeMap<u8, Pair> {
+    let party = |number| Party::Account(cid(number));
+    let counted = pairs.iter().filter(|(other, (_, pair))| pair.counts_for(party(own), party(**other)));
+    let outline = |(other, (_, pair)): (&u8, &(u64, Pair))| {
+        let mut pair = pair.clone();
+        pair.lower.statement.clear();
+        pair.upper.statement.clear();
+        (*other, pair)
+    };
+    counted.map(outline).collect()
 }
 
 impl Dump {
@@ -77,6 +91,10 @@ impl Dump {
                 assert_eq!(backend.pair(account.cid, other).await?.as_ref(), Some(&stored));
                 of.pairs.insert(number_of(other), (stored.revision.0, stored.pair));
             }
+            let outlines = backend.outlines(account.cid).await?;
+            let outlines: BTreeMap<u8, Pair> =
+                outlines.into_iter().map(|(other, pair)| (number_of(other), pair)).collect();
+            assert_eq!(outlines, outlines_of(number, &of.pairs), "outlines are of the pairs that count");
             for vouch in backend.vouches(account.cid).await? {
                 of.vouches.insert((vouch[0], vouch[1]), vouch);
             }

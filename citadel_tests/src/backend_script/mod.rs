@@ -11,4 +11,4 @@ mod script;
 pub use dump::{AccountDump, Dump, Values};
 pub use model::Model;
 pub use op::{Answer, Expected, Op};
-pub use script::{QUOTA, script};
+pub use script::{NOW, QUOTA, script};

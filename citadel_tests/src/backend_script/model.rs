@@ -2,8 +2,8 @@
 
 use super::dump::{AccountDump, Dump, Values};
 use super::op::{Answer, Expected, Op, key};
-use super::script::{QUOTA, display_name, item, pair, password, user, vouch};
-use citadel_proto::peers::{Pair, Stance};
+use super::script::{NOW, QUOTA, display_name, item, pair, password, user, vouch};
+use citadel_proto::peers::{Half, Pair, Stance};
 use std::collections::BTreeMap;
 
 const USER_TAKEN: Answer = Answer::Error(1);
@@ -17,6 +17,9 @@ const QUOTA_USED: Answer = Answer::Error(35);
 const TOO_MANY_DEVICES: Answer = Answer::Error(36);
 const TOO_MANY_PAIRS: Answer = Answer::Error(39);
 const TOO_MANY_VOUCHES: Answer = Answer::Error(40);
+const TOO_MANY_REQUESTS: Answer = Answer::Error(42);
+/// What was said by then, and neither answered nor an answer, is over.
+const OVER_BEFORE: u64 = 20;
 
 /// The naive store.
 #[derive(Clone, Default, Debug)]
@@ -35,6 +38,8 @@ impl Model {
     pub const MOST_DEVICES: usize = 3;
     /// Most vouches that operations ask for.
     pub const MOST_VOUCHES: usize = 3;
+    /// Most requests that operations ask for.
+    pub const MOST_REQUESTS: usize = 1;
 
     /// The revision of an account, as a caller would have read it.
     pub fn revision(&self, account: u8) -> u64 {
@@ -61,7 +66,8 @@ impl Model {
                 self.last.remove(&account);
                 self.last_pair.remove(&account);
                 self.dump.accounts.values_mut().for_each(|other| drop(other.pairs.remove(&account)));
-                Answer::Whether(self.dump.accounts.remove(&account).is_some())
+                let removed = self.dump.accounts.remove(&account);
+                Answer::Left(removed.map(|removed| removed.pairs.into_keys().collect()))
             }
             Op::PutTicket(name, len, expires) => {
                 self.tickets.insert(name, (len, expires));
@@ -135,17 +141,55 @@ impl Model {
         if !is_expected(found.is_some(), expected) {
             return OTHER_REVISION;
         }
-        for (of, other) in [(a, b), (b, a)] {
-            let pairs = self.dump.accounts.get(&of).map(|of| &of.pairs);
-            let pairs = pairs.into_iter().flatten();
-            let counted: Vec<u8> = pairs
-                .filter(|(other, (_, pair))| counts(pair, of, **other))
-                .map(|(other, _)| *other)
-                .collect();
-            if counts(pair, of, other) && !counted.contains(&other) && counted.len() >= usize::from(most) {
-                return TOO_MANY_PAIRS;
+        let mut next = self.clone();
+        for side in [(a, b), (b, a)] {
+            if let Err(full) = next.make_room(side, pair, usize::from(most)) {
+                return full;
             }
         }
+        let answer = next.set_pair([a, b], pair);
+        *self = next;
+        answer
+    }
+
+    /// Room for `pair` on one side of it, if need be where others were that are over.
+    fn make_room(&mut self, (of, other): (u8, u8), pair: &Pair, most: usize) -> Result<(), Answer> {
+        type Takes = fn(&Pair, u8, u8) -> bool;
+        let before = self.pairs_of(of).remove(&other).unwrap_or_default();
+        let speaks =
+            |pair: &Pair| [&pair.lower, &pair.upper].iter().any(|half| half.stance != Stance::Silent);
+        let begins = |takes: Takes| takes(pair, of, other) && !takes(&before, of, other);
+        let needs: [(bool, Takes, usize, Answer); 2] = [
+            (begins(counts) || speaks(pair) && !speaks(&before), counts, most, TOO_MANY_PAIRS),
+            (begins(is_asked), waits, Self::MOST_REQUESTS, TOO_MANY_REQUESTS),
+        ];
+        for (_, takes, most, full) in needs.into_iter().filter(|(needs, ..)| *needs) {
+            let taking = |model: &Self| {
+                let pairs = model.pairs_of(of).into_iter();
+                pairs.filter(|(other, pair)| takes(pair, of, *other)).collect::<Vec<_>>()
+            };
+            if taking(self).len() < most {
+                continue;
+            }
+            for (with, mut pair) in taking(self).into_iter().filter(|(with, _)| *with != other) {
+                lapse(&mut pair);
+                if !takes(&pair, of, with) {
+                    self.set_pair([of, with], &pair);
+                }
+            }
+            if taking(self).len() >= most {
+                return Err(full);
+            }
+        }
+        Ok(())
+    }
+
+    fn pairs_of(&self, of: u8) -> BTreeMap<u8, Pair> {
+        let pairs = self.dump.accounts.get(&of).map(|of| &of.pairs).into_iter().flatten();
+        pairs.map(|(other, (_, pair))| (*other, pair.clone())).collect()
+    }
+
+    fn set_pair(&mut self, [a, b]: [u8; 2], pair: &Pair) -> Answer {
         let last = |of: &u8| self.last_pair.get(of).copied().unwrap_or(0);
         let revision = last(&a).max(last(&b)) + 1;
         for (of, other) in [(a, b), (b, a)] {
@@ -292,6 +336,29 @@ fn of_items(of: &mut AccountDump, last: &mut (u64, u64), op: &Op) -> Answer {
 fn counts(pair: &Pair, of: u8, other: u8) -> bool {
     let (mine, theirs) = if of < other { (&pair.lower, &pair.upper) } else { (&pair.upper, &pair.lower) };
     mine.blocks || mine.stance != Stance::Silent || theirs.stance != Stance::Silent
+}
+
+/// The other one asks, whether or not it is heard.
+fn is_asked(pair: &Pair, of: u8, other: u8) -> bool {
+    let theirs = if of < other { &pair.upper } else { &pair.lower };
+    theirs.stance == Stance::Asked && !pair.is_agreed()
+}
+
+/// The other one's request waits.
+fn waits(pair: &Pair, of: u8, other: u8) -> bool {
+    is_asked(pair, of, other) && !pair.lower.blocks && !pair.upper.blocks
+}
+
+/// Takes out what is over.
+fn lapse(pair: &mut Pair) {
+    if pair.is_agreed() {
+        return;
+    }
+    for half in [&mut pair.lower, &mut pair.upper] {
+        if matches!(half.stance, Stance::Asked | Stance::Declined) && half.at.0 < OVER_BEFORE {
+            *half = Half { at: NOW, blocks: half.blocks, ..Half::default() };
+        }
+    }
 }
 
 /// An expectation of the current version fails where there is none.

@@ -1,11 +1,13 @@
 //! One operation and its answer.
 
 use super::model::Model;
-use super::script::{QUOTA, cid, device_name, display_name, item, pair, password, peer, ticket, user, vouch};
+use super::script::{
+    NOW, QUOTA, cid, device_name, display_name, item, pair, password, peer, ticket, user, vouch,
+};
 use citadel_crypt::handshake::Cid;
 use citadel_proto::backend::{
-    AccountChange, Backend, BackendError, Device, Expect, MailId, NewAccount, Revision, RevokeDevices, Space,
-    UnixTime, ValueVersion,
+    AccountChange, Backend, BackendError, Device, Expect, MailId, NewAccount, PairLimits, Revision,
+    RevokeDevices, Space, UnixTime, ValueVersion,
 };
 use citadel_proto::peers::Pair;
 
@@ -78,6 +80,8 @@ pub enum Answer {
     Done,
     /// Whether.
     Whether(bool),
+    /// With whom an account that was there had pairs.
+    Left(Option<Vec<u8>>),
     /// A number: of items, of an item, of a version, of a revision, where 0 is that of none.
     Number(u64),
     /// A revision and the devices revoked with it.
@@ -149,7 +153,10 @@ impl Op {
                 let updated = backend.update_account(cid(account), Revision(revision), change).await?;
                 Answer::Updated(updated.revision.0, updated.revoked.iter().map(|peer| peer.0[0]).collect())
             }
-            Self::Remove(account) => Answer::Whether(backend.remove_account(cid(account)).await?),
+            Self::Remove(account) => {
+                let others = backend.remove_account(cid(account)).await?;
+                Answer::Left(others.map(|others| others.into_iter().map(number_of).collect()))
+            }
             Self::AddDevice(account, device) => {
                 let device = Device::new(peer(device), device_name(device), UnixTime(2));
                 backend.add_device(cid(account), device, Model::MOST_DEVICES).await?;
@@ -238,9 +245,11 @@ impl Op {
                     Expected::Current => known.or(Some(1)),
                     Expected::Wrong => Some(u64::MAX),
                 };
-                let (pair, most) = (pair(kind, len), usize::from(most));
+                let requests = Model::MOST_REQUESTS;
+                let limits = PairLimits { pairs: usize::from(most), requests, now: NOW };
+                let pair = pair(kind, len);
                 let (a, b, expect) = (cid(account), cid(other), expect.map(Revision));
-                let now = backend.put_pair(a, b, &pair, expect, most).await?;
+                let now = backend.put_pair(a, b, &pair, expect, limits).await?;
                 Answer::Number(now.unwrap_or(Revision::NONE).0)
             }
             Self::PutVouch(account, subject, signer, len) => {

@@ -8,6 +8,9 @@ use citadel_proto::peers::{Half, Pair, Stance};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+/// When pairs are set: what was said at 0 to 19 is over by 30 days and 20 seconds.
+pub const NOW: UnixTime = UnixTime(30 * 86_400 + 20);
+
 /// Reached now and then.
 pub const QUOTA: Quota = Quota { items: 6, bytes: 6_000 };
 

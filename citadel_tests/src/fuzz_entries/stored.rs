@@ -19,12 +19,13 @@ pub fn stored_records(data: &[u8]) {
     }
 }
 
-/// Whether the record ends in bytes of any length. That of a pair does where it is sealed: behind version and revision stands
-/// the form of its field, which is 0 where it is not.
+/// Whether the record ends in bytes of any length. That of a pair or an outline does where it is sealed: behind version and
+/// revision stands the form of its field, which is 0 where it is not.
 fn is_open_ended(table: Table, record: &[u8]) -> bool {
     match table {
         Table::Mail | Table::Values | Table::Tickets | Table::Vouches => true,
         Table::Pairs => record.get(9) != Some(&0),
+        Table::Outlines => record.get(1) != Some(&0),
         _ => false,
     }
 }

@@ -200,8 +200,8 @@ async fn a_removed_account_leaves_nothing_and_its_name_is_free(
             }
         }
     }
-    assert!(backend.remove_account(cid(1)).await.unwrap());
-    assert!(!backend.remove_account(cid(1)).await.unwrap());
+    assert_eq!(backend.remove_account(cid(1)).await.unwrap(), Some(vec![]));
+    assert_eq!(backend.remove_account(cid(1)).await.unwrap(), None);
     assert_eq!(backend.account(cid(1)).await.unwrap(), None);
     assert_eq!(backend.account_by_user(&user("alice")).await.unwrap(), None);
     assert_eq!(backend.devices(cid(1)).await.unwrap(), []);

@@ -6,7 +6,7 @@ use citadel_proto::backend::{
 };
 use citadel_tests::backend_script::{Answer, Dump, Expected, Model, Op};
 use citadel_tests::schema_1::{self, AccountV1};
-use citadel_tests::{schema_2, sources};
+use citadel_tests::{schema_2, schema_3, sources};
 use redb::{Database, TableDefinition};
 use rstest::rstest;
 use std::fs;
@@ -67,7 +67,7 @@ async fn the_stored_file_of_schema_1_opens_with_everything_in_it() {
         UnixTime(1),
     );
     assert!(removed.await.unwrap());
-    assert!(backend.remove_account(accounts[0].cid).await.unwrap());
+    assert!(backend.remove_account(accounts[0].cid).await.unwrap().is_some());
     holds(&backend, &accounts[1..]).await;
 }
 
@@ -163,6 +163,51 @@ fn a_damaged_file_of_schema_2_is_refused_and_left_as_it_is() {
     assert_eq!(first.value()[0], 1);
 }
 
+/// What goes on where 0 asked 1, 2 is a peer of 0, and 1 blocks 2.
+const WITH_PAIRS: [Op; 7] = [
+    // One request waits for 1, which may have one; and two pairs count for it.
+    Op::PutPair(1, 2, 9, 40, Expected::Any, 3),
+    Op::PutPair(1, 2, 9, 40, Expected::Any, 2),
+    // 2 has the one pair, whatever 1 does about it.
+    Op::PutPair(2, 1, 6, 40, Expected::Any, 1),
+    Op::Remove(0),
+    Op::PutPair(1, 2, 9, 40, Expected::Any, 1),
+    Op::PutPair(1, 2, 5, 40, Expected::Any, 1),
+    Op::TakeTicket(1, 0),
+];
+
+#[rstest]
+#[case::plain(schema_3::STORED, None, None)]
+#[case::sealed_as_it_is_opened(schema_3::STORED, None, Some(SealScope::All))]
+#[case::sealed_before(schema_3::SEALED, Some(SealScope::All), Some(SealScope::All))]
+#[case::sealed_before_and_otherwise_now(schema_3::SEALED, Some(SealScope::All), Some(SealScope::Secrets))]
+#[tokio::test]
+async fn the_stored_files_of_schema_3_gain_outlines_and_keep_everything(
+    #[case] path: &str,
+    #[case] before: Option<SealScope>,
+    #[case] scope: Option<SealScope>,
+) {
+    let (file, mut model) = (copy_of(path), Model::default());
+    for op in schema_3::operations() {
+        model.apply(&op);
+    }
+    if before.is_some() {
+        assert!(matches!(Redb::open(file.path()), Err(BackendError::KeyNeeded)));
+        let other = Redb::open_with(file.path(), sealed(2, SealScope::All));
+        assert!(matches!(other, Err(BackendError::WrongKey)));
+    }
+    let open =
+        || Redb::open_with(file.path(), scope.map_or_else(RedbConfig::default, |scope| sealed(1, scope)));
+    for _ in 0..2 {
+        assert_eq!(Dump::of(&open().unwrap()).await.unwrap(), model.dump);
+    }
+    let backend = open().unwrap();
+    for op in WITH_PAIRS {
+        assert_eq!(op.run(&backend, &model).await, model.apply(&op), "{op:?}");
+    }
+    assert_eq!(Dump::of(&backend).await.unwrap(), model.dump);
+}
+
 #[test]
 fn a_newer_schema_is_refused() {
     let file = File::new();
@@ -170,9 +215,9 @@ fn a_newer_schema_is_refused() {
     let database = Database::open(file.path()).unwrap();
     let write = database.begin_write().unwrap();
     let meta = TableDefinition::<&[u8], &[u8]>::new("meta");
-    write.open_table(meta).unwrap().insert(&b"schema"[..], &4_u32.to_le_bytes()[..]).unwrap();
+    write.open_table(meta).unwrap().insert(&b"schema"[..], &5_u32.to_le_bytes()[..]).unwrap();
     write.commit().unwrap();
     drop(database);
     let opened = Redb::open_with(file.path(), RedbConfig::default());
-    assert!(matches!(opened, Err(BackendError::NewerVersion { found: 4, known: 3 })));
+    assert!(matches!(opened, Err(BackendError::NewerVersion { found: 5, known: 4 })));
 }

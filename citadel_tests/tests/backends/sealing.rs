@@ -1,6 +1,6 @@
 //! Secrets at rest.
 
-use super::setup::{File, account, alice, cid, code, device, key, peer, sealed};
+use super::setup::{File, account, alice, cid, code, device, key, most, peer, sealed};
 use citadel_proto::backend::{
     Backend, BackendError, Expect, Quota, Redb, RedbConfig, Revision, SealScope, Space, StoredPair,
     TicketName, UnixTime,
@@ -26,7 +26,7 @@ async fn fill(backend: &dyn Backend) {
     backend.put_value(space, b"key", b"value-canary", Expect::Any, Quota::DEFAULT).await.unwrap();
     backend.put_ticket(&TicketName::new("name").unwrap(), b"ticket-canary", UnixTime(9)).await.unwrap();
     backend.create_account(account(2, "bob"), device(2)).await.unwrap();
-    backend.put_pair(cid(1), cid(2), &asked(), None, 9).await.unwrap();
+    backend.put_pair(cid(1), cid(2), &asked(), None, most(9)).await.unwrap();
     backend.put_vouch(cid(1), peer(1), peer(2), b"vouch-canary", 9).await.unwrap();
 }
 

@@ -3,8 +3,8 @@
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, DeviceName, DisplayName, UserName};
 use citadel_proto::backend::{
-    Backend, BackendError, Device, Memory, NewAccount, PasswordHash, Redb, RedbConfig, SealScope, SealingKey,
-    UnixTime,
+    Backend, BackendError, Device, Memory, NewAccount, PairLimits, PasswordHash, Redb, RedbConfig, SealScope,
+    SealingKey, UnixTime,
 };
 use citadel_tests::canary;
 use redb::backends::InMemoryBackend;
@@ -95,4 +95,9 @@ pub(crate) async fn alice(backend: &dyn Backend) {
 /// The code of an error that there must be.
 pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, BackendError>) -> u32 {
     result.unwrap_err().code()
+}
+
+/// So many pairs of an account, and requests without end, at a time at which nothing is over.
+pub(crate) fn most(pairs: usize) -> PairLimits {
+    PairLimits { pairs, requests: usize::MAX, now: UnixTime(7) }
 }

@@ -71,7 +71,6 @@ macro_rules! futures {
     (@one $function:expr, $arguments:ty) => { is_send::<$arguments, _>(&$function) };
 }
 
-/// Checks types, and lists them.
 macro_rules! types {
     ($list:ident: $($kind:ty),+ $(,)?) => {
         pub(super) const $list: &[&str] = &[$(stringify!($kind)),+];
@@ -172,6 +171,7 @@ futures![
     <dyn Backend>::member_by_user,
     <dyn Backend>::pair,
     <dyn Backend>::pairs,
+    <dyn Backend>::outlines,
     <dyn Backend>::put_pair,
     <dyn Backend>::put_vouch,
     <dyn Backend>::vouches,

@@ -1,7 +1,7 @@
 //! A server that shows again what was taken back: its own storage is put back to what it was.
 
 use super::devices::told;
-use super::scene::{Client, befriend, client, ends_empty, server_with};
+use super::scene::{Client, befriend, client, ends_empty, server_on};
 use citadel_proto::backend::{Backend, Memory};
 use citadel_proto::peers::Pair;
 use citadel_sdk::prelude::*;
@@ -19,7 +19,7 @@ struct Scene {
 impl Scene {
     async fn friends() -> Self {
         let backend: Arc<dyn Backend> = Arc::new(Memory::new());
-        let server = server_with(Arc::clone(&backend)).await;
+        let server = server_on(Arc::clone(&backend)).await;
         let (alice, bob) = join(client(&server, "alice"), client(&server, "bob")).await;
         befriend(&alice, &bob).await;
         Self { backend, server, alice, bob }

@@ -10,24 +10,30 @@ use std::sync::Arc;
 
 /// A server with accounts, and sessions without one.
 pub(crate) async fn server() -> Node<EmptyKernel> {
-    server_of(|builder| builder).await
+    server_with(RateLimits::none()).await
+}
+
+/// The same with limits.
+pub(crate) async fn server_with(rates: RateLimits) -> Node<EmptyKernel> {
+    server_of(rates, |builder| builder).await
 }
 
 /// The same, which keeps everything in `backend`.
-pub(crate) async fn server_with(backend: Arc<dyn Backend>) -> Node<EmptyKernel> {
-    server_of(|builder| builder.shared_backend(backend)).await
+pub(crate) async fn server_on(backend: Arc<dyn Backend>) -> Node<EmptyKernel> {
+    server_of(RateLimits::none(), |builder| builder.shared_backend(backend)).await
 }
 
 /// The same with an observation port.
 pub(crate) async fn server_that_observes() -> Node<EmptyKernel> {
-    server_of(|builder| builder.observe("0.0.0.0:0")).await
+    server_of(RateLimits::none(), |builder| builder.observe("0.0.0.0:0")).await
 }
 
 async fn server_of(
+    rates: RateLimits,
     also: impl FnOnce(NodeBuilder<EmptyKernel>) -> NodeBuilder<EmptyKernel>,
 ) -> Node<EmptyKernel> {
     canary::watch();
-    let config = AccountsConfig { rates: RateLimits::none(), ..AccountsConfig::default() };
+    let config = AccountsConfig { rates, ..AccountsConfig::default() };
     let builder = NodeBuilder::new(EmptyKernel)
         .identity(Identity::generate())
         .accounts(config)

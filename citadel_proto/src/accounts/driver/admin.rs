@@ -139,7 +139,7 @@ impl Accounts {
         }
         let devices = self.inner.backend.devices(cid).await?;
         self.close_sessions(cid, &peers(&devices), None);
-        Ok(self.inner.backend.remove_account(cid).await?)
+        Ok(self.inner.remove(cid).await?)
     }
 
     /// Applies `change` to the account as it is then; the devices that it revoked.

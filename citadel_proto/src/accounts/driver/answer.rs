@@ -48,7 +48,7 @@ impl Inner {
             Need::Update { cid, expected, change } => {
                 Fact::Updated(backend.update_account(cid, expected, *change).await.map_err(failure)?)
             }
-            Need::Remove(cid) => Fact::Removed(backend.remove_account(cid).await.map_err(failure)?),
+            Need::Remove(cid) => Fact::Removed(self.remove(cid).await.map_err(failure)?),
             Need::Value { space, key } => Fact::Value(backend.value(space, &key).await.map_err(failure)?),
             Need::Put { space, key, value, expect } => {
                 let quota = self.rules.load().policy.values;
@@ -63,6 +63,15 @@ impl Inner {
                 Fact::Page(page.map_err(failure)?)
             }
         })
+    }
+
+    /// Removes an account, and says so to who must know; whether it was there.
+    pub(super) async fn remove(&self, cid: Cid) -> Result<bool, BackendError> {
+        let others = self.backend.remove_account(cid).await?;
+        if let Some(others) = &others {
+            self.tell(|watcher| watcher.left(cid, others));
+        }
+        Ok(others.is_some())
     }
 
     fn random<const N: usize>(&self) -> Result<[u8; N], Failure> {

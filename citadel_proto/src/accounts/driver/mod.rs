@@ -38,8 +38,9 @@ use citadel_crypt::handshake::{Cid, Instance, Refused, Request};
 use citadel_crypt::suite::{CryptoError, CryptoProvider};
 use core::fmt;
 use core::time::Duration;
+use parking_lot::Mutex;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The accounts of one server. Clones are the same accounts.
 #[derive(Clone)]
@@ -55,6 +56,23 @@ struct Inner {
     hashing: HashPool,
     rules: ArcSwap<Rules>,
     latest: Latest,
+    watchers: Mutex<Vec<Weak<dyn Watcher>>>,
+}
+
+/// Who must know at once whom the accounts shut out. It is told when that is durable, and before the sessions close.
+pub(crate) trait Watcher: Send + Sync {
+    /// These devices of the account may have no session any more.
+    fn shut_out(&self, cid: Cid, devices: &[PeerId]);
+
+    /// The account is gone, with the pairs that it had with these.
+    fn left(&self, cid: Cid, others: &[Cid]);
+}
+
+impl Inner {
+    fn tell(&self, about: impl Fn(&dyn Watcher)) {
+        let watchers = self.watchers.lock().clone();
+        watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| about(&*watcher));
+    }
 }
 
 /// What can be replaced while the server runs.
@@ -107,7 +125,8 @@ impl Accounts {
         let limits = Arc::new(Limits::new(&rates, &*provider)?);
         let hashing = HashPool::new(hasher, hashing, &*provider)?;
         let rules = ArcSwap::from_pointee(Rules { policy, rates, limits });
-        let inner = Inner { hub, backend, provider, clock, hashing, rules, latest: Latest::default() };
+        let (latest, watchers) = (Latest::default(), Mutex::default());
+        let inner = Inner { hub, backend, provider, clock, hashing, rules, latest, watchers };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -139,6 +158,13 @@ impl Accounts {
     /// Entries of rate limits in memory.
     pub fn limited_keys(&self) -> usize {
         self.inner.rules.load().limits.keys()
+    }
+
+    /// From now on `watcher` is told, as long as it lives.
+    pub(crate) fn watch_by(&self, watcher: Weak<dyn Watcher>) {
+        let mut watchers = self.inner.watchers.lock();
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(watcher);
     }
 
     /// The calendar's time.
@@ -201,6 +227,10 @@ impl Accounts {
     }
 
     fn close_sessions(&self, cid: Cid, devices: &[PeerId], except: Option<Instance>) {
+        if devices.is_empty() {
+            return;
+        }
+        self.inner.tell(|watcher| watcher.shut_out(cid, devices));
         let sessions = devices.iter().flat_map(|peer| self.inner.hub.sessions_of(*peer));
         let closes = |session: &Session| session.cid() == Some(cid) && Some(session.instance()) != except;
         for session in sessions.filter(closes) {

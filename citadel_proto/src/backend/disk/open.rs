@@ -21,7 +21,7 @@ const SCHEMA: &[u8] = b"schema";
 /// Scope of the seal and a sealed field that only the right key opens; absent without a seal.
 const SEAL: &[u8] = b"seal";
 /// The schema written now.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 pub(super) fn builder(config: &RedbConfig) -> Builder {
     let mut builder = Builder::new();
@@ -90,11 +90,16 @@ pub(super) fn prepare(database: &Database, config: &RedbConfig) -> Result<Sealer
 /// The sealer, and whether anything was changed.
 fn prepare_tables(tables: &mut WriteTables, config: &RedbConfig) -> Result<(Sealer, bool), BackendError> {
     let schema = schema(tables)?;
+    if let Some(found) = schema.filter(|found| *found > VERSION) {
+        return Err(BackendError::NewerVersion { found, known: VERSION });
+    }
+    let stored = meta(tables, SEAL)?;
+    let (from, to) = sealers(stored.as_deref(), config)?;
     match schema {
         Some(VERSION) => {}
-        Some(found) if found > VERSION => return Err(BackendError::NewerVersion { found, known: VERSION }),
         Some(1) => migrate::from_1(tables)?,
         Some(2) => migrate::from_2(tables)?,
+        Some(3) => migrate::from_3(tables, &from)?,
         Some(_) => return Err(file_is_damaged()),
         None => {
             if tables.transaction().list_tables().map_err(failed)?.any(|table| is_foreign(&table)) {
@@ -102,8 +107,6 @@ fn prepare_tables(tables: &mut WriteTables, config: &RedbConfig) -> Result<(Seal
             }
         }
     }
-    let stored = meta(tables, SEAL)?;
-    let (from, to) = sealers(stored.as_deref(), config)?;
     let resealed = from.scope() != to.scope();
     if resealed {
         reseal(tables, &from, &to)?;

@@ -95,16 +95,16 @@ impl Writer<'_> {
         Ok(Updated { revision: record.revision(), revoked })
     }
 
-    pub(in super::super) fn remove_account(&mut self, cid: Cid) -> Result<bool, BackendError> {
+    pub(in super::super) fn remove_account(&mut self, cid: Cid) -> Result<Option<Vec<Cid>>, BackendError> {
         let key = keys::account(cid);
-        let Some(record) = self.tables.get(Table::Accounts, &key)? else { return Ok(false) };
+        let Some(record) = self.tables.get(Table::Accounts, &key)? else { return Ok(None) };
         let record = AccountRecord::decode(&record)?;
         self.tables.delete(Table::Users, record.user.as_str().as_bytes())?;
-        self.delete_pairs_with(cid)?;
+        let others = self.delete_pairs_with(cid)?;
         for table in Table::ALL.into_iter().filter(|table| table.is_by_account()) {
             self.delete_prefix(table, &key)?;
         }
-        Ok(true)
+        Ok(Some(others))
     }
 }
 

@@ -4,8 +4,8 @@ use super::super::engine::Write;
 use super::super::error::BackendError;
 use super::super::pair::StoredPair;
 use super::super::record::{
-    AccountRecord, Table, keys, open_mail, open_pair, open_ticket, open_value, open_vouch, seal_mail,
-    seal_pair, seal_ticket, seal_value, seal_vouch,
+    AccountRecord, Table, keys, open_mail, open_outline, open_pair, open_ticket, open_value, open_vouch,
+    seal_mail, seal_outline, seal_pair, seal_ticket, seal_value, seal_vouch,
 };
 use super::super::sealing::Sealer;
 use core::ops::ControlFlow;
@@ -19,8 +19,15 @@ pub(in super::super) fn reseal(
     from: &Sealer,
     to: &Sealer,
 ) -> Result<(), BackendError> {
-    let with_fields =
-        [Table::Accounts, Table::Mail, Table::Values, Table::Tickets, Table::Pairs, Table::Vouches];
+    let with_fields = [
+        Table::Accounts,
+        Table::Mail,
+        Table::Values,
+        Table::Tickets,
+        Table::Pairs,
+        Table::Vouches,
+        Table::Outlines,
+    ];
     for table in with_fields {
         let mut next = Vec::new();
         loop {
@@ -71,6 +78,7 @@ fn resealed(
             seal_pair(to, key, revision, &pair)
         }
         Table::Vouches => seal_vouch(to, key, &open_vouch(from, key, record)?),
+        Table::Outlines => seal_outline(to, key, &open_outline(from, key, record)?),
         Table::Users | Table::Devices | Table::Usage => Ok(record.to_vec()),
     }
 }

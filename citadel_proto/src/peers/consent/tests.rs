@@ -220,6 +220,17 @@ fn an_ask_waits_for_thirty_days_and_no_longer() {
 }
 
 #[test]
+fn the_same_request_again_changes_nothing_and_another_one_renews_it() {
+    let later = UnixTime(NOW.0 + DAY);
+    let asked = apply(&Pair::default(), LOW, HIGH, act(0), NOW).unwrap();
+    assert_eq!(apply(&asked, LOW, HIGH, act(0), later), Ok(asked.clone()));
+    let other = apply(&asked, LOW, HIGH, Act::Ask(b"another".to_vec()), later).unwrap();
+    assert_eq!((other.lower.at, other.lower.statement.as_slice()), (later, &b"another"[..]));
+    let over = UnixTime(NOW.0 + 31 * DAY);
+    assert_eq!(apply(&asked, LOW, HIGH, act(0), over).unwrap().lower.at, over);
+}
+
+#[test]
 fn nobody_acts_about_itself() {
     for number in 0..ACTS.len() {
         for pair in [Pair::default(), pair('a', 'a'), pair('b', '.')] {

@@ -1,12 +1,13 @@
 //! The server's switchboard: what parties say of each other, and who is told of it.
 
-use super::super::consent::Act;
+use super::super::consent::{Act, apply};
 use super::super::message::{PeerAskError, View};
 use super::super::{Pair, Party, Shown};
 use super::direct::Observer;
-use super::floor::{Floor, Listed, Seat, Seated, Stale};
-use crate::accounts::Accounts;
-use crate::backend::{Backend, BackendError, Conflict, Limit, Revision, UnixTime};
+use super::floor::{Floor, Listed, Seat, Seated, Stale, Told};
+use super::transient::Full;
+use crate::accounts::{Accounts, Watcher};
+use crate::backend::{Backend, BackendError, Conflict, Limit, PairLimits, Revision, UnixTime};
 use crate::driver::Session;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, DisplayName, UserName};
@@ -18,12 +19,11 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Most pairs of a party. 1,024: what a directory of contacts holds, and 6 MiB of statements on disk at most.
+/// Most pairs of a party with accounts, and with parties that have none. 1,024: what a directory of contacts holds, and 6 MiB
+/// of statements on disk at most.
 const MOST_PAIRS: usize = 1_024;
-/// Most requests that wait for a party's answer.
+/// Most requests of accounts that wait for a party's answer, and of parties that have none.
 const MOST_REQUESTS: usize = 64;
-/// Pairs that are read at once.
-const PAGE: usize = 256;
 /// Tries to change a pair that the other party changes at the same time.
 const TRIES: usize = 8;
 
@@ -51,7 +51,10 @@ impl Switchboard {
     pub fn new(accounts: Accounts, server: PeerId, tasks: TaskTracker) -> Self {
         let (floor, vouching) = (Mutex::default(), AsyncMutex::default());
         let inner = Inner { accounts, server, tasks, floor, vouching, observer: OnceLock::new() };
-        Self { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        let weak = Arc::downgrade(&inner);
+        inner.accounts.watch_by(weak);
+        Self { inner }
     }
 
     /// Tells clients of this port from now on, and answers there until its hub takes no session any more. A second one is
@@ -85,11 +88,12 @@ impl Switchboard {
             session: session.downgrade(),
             watch: Mutex::default(),
             news: Notify::new(),
+            over: CancellationToken::new(),
         });
         floor.seats.entry(party).or_default().insert(id, Arc::clone(&seat));
         let told = floor.watchers(party, Stale::Presence);
         drop(floor);
-        told.into_iter().for_each(|(seat, stale)| seat.mark(party, stale));
+        tell_of(party, told);
         Seated { inner: Arc::clone(&self.inner), seat }
     }
 }
@@ -139,56 +143,37 @@ impl Inner {
                 .map_err(failed)?
                 .map(|stored| stored.pair)
                 .unwrap_or_default()),
-            _ => {
-                let floor = self.floor.lock();
-                let pair = floor.transient.get(&one).and_then(|pairs| pairs.get(&other));
-                Ok(pair.cloned().unwrap_or_default())
-            }
+            _ => Ok(self.floor.lock().transient.pair(one, other)),
         }
     }
 
     /// Everybody of whom a party is told anything.
     pub(super) async fn known_to(&self, party: Party) -> Result<Vec<Party>, PeerAskError> {
         let now = self.accounts.unix();
-        let others = self.others(party).await?.into_iter();
+        let others = self.outlines(party).await?.into_iter();
         let is_told = |(other, pair): &(Party, Pair)| told(pair, party, *other, now) != (Shown::None, false);
         Ok(others.filter(is_told).map(|(other, _)| other).collect())
     }
 
-    /// Everybody with whom a party has a pair.
-    pub(super) async fn others(&self, party: Party) -> Result<Vec<(Party, Pair)>, PeerAskError> {
-        let mut others = Vec::new();
+    /// The pairs that count for a party, without what was signed: bounded in number and size, whatever strangers do.
+    async fn outlines(&self, party: Party) -> Result<Vec<(Party, Pair)>, PeerAskError> {
+        let mut outlines = Vec::new();
         if let Party::Account(cid) = party {
-            let mut after: Option<Cid> = None;
-            loop {
-                let page = self.backend().pairs(cid, after, PAGE).await.map_err(failed)?;
-                let Some((last, _)) = page.last() else { break };
-                after = Some(*last);
-                others.extend(page.into_iter().map(|(cid, stored)| (Party::Account(cid), stored.pair)));
-            }
+            let stored = self.backend().outlines(cid).await.map_err(failed)?.into_iter();
+            outlines.extend(stored.map(|(cid, pair)| (Party::Account(cid), pair)));
         }
         let floor = self.floor.lock();
-        let transient = floor.transient.get(&party).into_iter().flatten();
-        others.extend(transient.map(|(other, pair)| (*other, pair.clone())));
-        Ok(others)
-    }
-
-    /// Whether a party has too many unanswered requests to get another.
-    pub(super) async fn has_many_requests(&self, party: Party) -> Result<bool, PeerAskError> {
-        let now = self.accounts.unix();
-        let others = self.others(party).await?;
-        let waiting = others
-            .iter()
-            .filter(|(other, pair)| matches!(pair.shown_to(party, *other, now), Shown::AskedByThem { .. }));
-        Ok(waiting.count() >= MOST_REQUESTS)
+        outlines.extend(floor.transient.counted(party).map(|(other, pair)| (other, pair.clone())));
+        Ok(outlines)
     }
 
     /// Does `act` of `own` about `other`: durable when it resolves, and told to both. Says whether it changed anything.
     pub(super) async fn act(&self, own: Party, other: Party, act: Act) -> Result<bool, PeerAskError> {
         let now = self.accounts.unix();
+        let limits = PairLimits { pairs: MOST_PAIRS, requests: MOST_REQUESTS, now };
         let (before, after) = match (own, other) {
-            (Party::Account(a), Party::Account(b)) => self.act_stored((a, b), act, now).await?,
-            _ => self.act_in_memory(own, other, &act, now)?,
+            (Party::Account(a), Party::Account(b)) => self.act_stored((a, b), act, limits).await?,
+            _ => self.act_in_memory(own, other, act, limits)?,
         };
         let mine = told(&before, own, other, now) != told(&after, own, other, now);
         let theirs = told(&before, other, own, now) != told(&after, other, own, now);
@@ -205,18 +190,18 @@ impl Inner {
         &self,
         (a, b): (Cid, Cid),
         act: Act,
-        now: UnixTime,
+        limits: PairLimits,
     ) -> Result<(Pair, Pair), PeerAskError> {
         let (own, other) = (Party::Account(a), Party::Account(b));
         for _ in 0..TRIES {
             let stored = self.backend().pair(a, b).await.map_err(failed)?;
             let (pair, revision): (Pair, Option<Revision>) =
                 stored.map(|stored| (stored.pair, Some(stored.revision))).unwrap_or_default();
-            let next = super::super::consent::apply(&pair, own, other, act.clone(), now)?;
+            let next = apply(&pair, own, other, act.clone(), limits.now)?;
             if next == pair {
                 return Ok((pair, next));
             }
-            match self.backend().put_pair(a, b, &next, revision, MOST_PAIRS).await {
+            match self.backend().put_pair(a, b, &next, revision, limits).await {
                 Ok(_) => return Ok((pair, next)),
                 Err(BackendError::Conflict(Conflict::Revision(_))) => {}
                 Err(error) => return Err(failed(error)),
@@ -229,31 +214,17 @@ impl Inner {
         &self,
         own: Party,
         other: Party,
-        act: &Act,
-        now: UnixTime,
+        act: Act,
+        limits: PairLimits,
     ) -> Result<(Pair, Pair), PeerAskError> {
         let mut floor = self.floor.lock();
         let is_there = |party: Party| party.cid().is_some() || floor.seats.contains_key(&party);
         if !is_there(own) || !is_there(other) {
             return Err(PeerAskError::Unknown);
         }
-        let pairs = floor.transient.get(&own);
-        let pair = pairs.and_then(|pairs| pairs.get(&other)).cloned().unwrap_or_default();
-        let next = super::super::consent::apply(&pair, own, other, act.clone(), now)?;
-        let grows = pair.is_nothing() && !next.is_nothing();
-        let len = |party| floor.transient.get(party).map_or(0, BTreeMap::len);
-        if grows && [&own, &other].into_iter().any(|party| len(party) >= MOST_PAIRS) {
-            return Err(PeerAskError::Full);
-        }
-        for (one, another) in [(own, other), (other, own)] {
-            let pairs = floor.transient.entry(one).or_default();
-            if next.is_nothing() {
-                pairs.remove(&another);
-            } else {
-                pairs.insert(another, next.clone());
-            }
-        }
-        floor.transient.retain(|_, pairs| !pairs.is_empty());
+        let pair = floor.transient.pair(own, other);
+        let next = apply(&pair, own, other, act, limits.now)?;
+        floor.transient.put(own, other, &next, limits).map_err(|Full| PeerAskError::Full)?;
         Ok((pair, next))
     }
 
@@ -268,7 +239,7 @@ impl Inner {
     /// Every peer of a party is told of its vouches anew, and so are its own devices.
     pub(super) async fn tell_vouches(&self, party: Party) -> Result<(), PeerAskError> {
         self.tell(party, party, true);
-        for (other, pair) in self.others(party).await? {
+        for (other, pair) in self.outlines(party).await? {
             self.tell(other, party, pair.is_agreed());
         }
         Ok(())
@@ -325,6 +296,26 @@ impl Inner {
     }
 }
 
+/// What the accounts shut out has no place here.
+impl Watcher for Inner {
+    fn shut_out(&self, cid: Cid, devices: &[PeerId]) {
+        let account = Party::Account(cid);
+        let told = self.floor.lock().shut_out(account, devices);
+        tell_of(account, told);
+    }
+
+    fn left(&self, cid: Cid, others: &[Cid]) {
+        let account = Party::Account(cid);
+        let told = self.floor.lock().left(account, others.iter().copied().map(Party::Account));
+        tell_of(account, told);
+    }
+}
+
+/// Something about `party` is to be told to these.
+pub(super) fn tell_of(party: Party, told: Told) {
+    told.into_iter().for_each(|(seat, stale)| seat.mark(party, stale));
+}
+
 /// What `own` is told of its pair with `other`: what both said, as far as it may know it, and its own block.
 pub(super) fn told(pair: &Pair, own: Party, other: Party, now: UnixTime) -> (Shown, bool) {
     (pair.shown_to(own, other, now), pair.halves(own, other).0.blocks)
@@ -334,7 +325,7 @@ pub(super) fn told(pair: &Pair, own: Party, other: Party, now: UnixTime) -> (Sho
 pub(super) fn failed(error: BackendError) -> PeerAskError {
     match error {
         BackendError::NoAccount => PeerAskError::Unknown,
-        BackendError::Limit(Limit::Pairs | Limit::Vouches) => PeerAskError::Full,
+        BackendError::Limit(Limit::Pairs | Limit::Requests | Limit::Vouches) => PeerAskError::Full,
         error => {
             log::error!(target: "citadel::peers", "the backend failed: {error}");
             PeerAskError::Unavailable

@@ -1,7 +1,8 @@
 //! What the server has in memory of parties: their sessions, who watches whom, their lanes.
 
-use super::super::{Pair, Party};
-use super::board::Inner;
+use super::super::Party;
+use super::board::{Inner, tell_of};
+use super::transient::TransientPairs;
 use crate::driver::{Session, WeakSession};
 use citadel_crypt::addr::PeerId;
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ pub(super) struct Floor {
     /// What ends the lanes between two parties, the lower one first.
     pub(super) lanes: HashMap<(Party, Party), BTreeMap<u64, CancellationToken>>,
     /// Pairs with a party that has no account.
-    pub(super) transient: HashMap<Party, BTreeMap<Party, Pair>>,
+    pub(super) transient: TransientPairs,
 }
 
 /// A session at the switchboard.
@@ -32,6 +33,8 @@ pub(super) struct Seat {
     pub(super) watch: Mutex<Watch>,
     /// Told whenever there is more to tell.
     pub(super) news: Notify,
+    /// Its device was shut out: nothing is served here any more, however long the session takes to close.
+    pub(super) over: CancellationToken,
 }
 
 /// What a watching client was not told yet. One entry a pair, whatever happens while nobody reads.
@@ -89,7 +92,7 @@ pub(super) struct Seated {
 impl Drop for Seated {
     fn drop(&mut self) {
         let told = self.inner.floor.lock().leave(&self.seat);
-        told.into_iter().for_each(|(seat, stale)| seat.mark(self.seat.party, stale));
+        tell_of(self.seat.party, told);
     }
 }
 
@@ -133,14 +136,19 @@ impl Floor {
     /// Takes a seat away; who is to be told.
     fn leave(&mut self, seat: &Seat) -> Told {
         let party = seat.party;
+        let mut was_there = false;
         if let Some(seats) = self.seats.get_mut(&party) {
-            seats.remove(&seat.id);
+            was_there = seats.remove(&seat.id).is_some();
             if seats.is_empty() {
                 self.seats.remove(&party);
             }
         }
         for of in core::mem::take(&mut seat.watch.lock().interests) {
             self.lose_interest(seat, of);
+        }
+        // A device that was shut out has left before its session ends.
+        if !was_there {
+            return Vec::new();
         }
         let is_last = !self.seats.contains_key(&party);
         if is_last && party.cid().is_none() {
@@ -161,15 +169,31 @@ impl Floor {
 
     /// What a party without an account agreed to ends with it. Its lanes end by themselves, behind what was said last.
     fn forget(&mut self, party: Party) -> Told {
-        let others = self.transient.remove(&party).unwrap_or_default();
+        let others = self.transient.forget(party);
+        let floor = &*self;
+        let seats = others.into_iter().flat_map(|other| floor.seats_of(other));
+        seats.map(|seat| (Arc::clone(seat), Stale::Pair)).collect()
+    }
+
+    /// Devices of an account have no place here any more, nor their lanes; who is to be told.
+    pub(super) fn shut_out(&mut self, account: Party, devices: &[PeerId]) -> Told {
+        let seats = self.seats_of(account).filter(|seat| devices.contains(&seat.device));
+        let seats: Vec<Arc<Seat>> = seats.map(Arc::clone).collect();
         let mut told = Vec::new();
-        for other in others.into_keys() {
-            if let Some(pairs) = self.transient.get_mut(&other) {
-                pairs.remove(&party);
-            }
+        for seat in seats {
+            seat.over.cancel();
+            told = self.leave(&seat);
+        }
+        told
+    }
+
+    /// An account is gone, with the pairs that it had with these; who is to be told.
+    pub(super) fn left(&mut self, account: Party, others: impl Iterator<Item = Party>) -> Told {
+        let mut told = Vec::new();
+        for other in self.transient.forget(account).into_iter().chain(others) {
+            self.end_lanes(account, other);
             told.extend(self.seats_of(other).map(|seat| (Arc::clone(seat), Stale::Pair)));
         }
-        self.transient.retain(|_, pairs| !pairs.is_empty());
         told
     }
 

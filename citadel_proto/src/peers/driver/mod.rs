@@ -20,6 +20,7 @@ mod pin_store;
 mod pins;
 mod relay;
 mod serve;
+mod transient;
 mod uplink;
 mod vouches;
 

@@ -75,10 +75,15 @@ impl LaneError {
 /// Makes the lane that the first message asks for and carries it until it is over.
 pub(super) async fn serve(inner: &Arc<Inner>, seat: &Arc<Seat>, channel: Channel) {
     let (send, mut recv) = channel.split();
-    match join(inner, seat, &mut recv).await {
-        Ok((far, listed)) => {
-            let (far_send, far_recv) = far.split();
-            carry(&listed, (send, recv), (far_send, far_recv)).await;
+    let joined = tokio::select! {
+        biased;
+        () = seat.over.cancelled() => Err(LaneError::Gone),
+        joined = join(inner, seat, &mut recv) => joined,
+    };
+    match joined {
+        Ok(Joined { far, there, listed }) => {
+            let ended = ended(&listed, [seat, &there]);
+            carry(ended, (send, recv), far.split()).await;
         }
         Err(error) => {
             log::debug!(target: "citadel::peers", "{:?}: no lane: {error}", seat.party);
@@ -88,12 +93,16 @@ pub(super) async fn serve(inner: &Arc<Inner>, seat: &Arc<Seat>, channel: Channel
     }
 }
 
-/// The channel to the other end.
-async fn join(
-    inner: &Arc<Inner>,
-    seat: &Arc<Seat>,
-    recv: &mut RecvHalf,
-) -> Result<(Channel, Listed), LaneError> {
+/// A lane that is made.
+struct Joined {
+    /// The channel to the other end.
+    far: Channel,
+    /// Who sits there.
+    there: Arc<Seat>,
+    listed: Listed,
+}
+
+async fn join(inner: &Arc<Inner>, seat: &Arc<Seat>, recv: &mut RecvHalf) -> Result<Joined, LaneError> {
     let Ok(Some(message)) = recv.recv().await else { return Err(LaneError::Gone) };
     let LaneOpen { to, device } = wire::decode_lane(&message).map_err(|_| LaneError::Malformed)?;
     if to == seat.party || device == seat.device {
@@ -104,26 +113,41 @@ async fn join(
     let pair = inner.pair(seat.party, to).await.map_err(|_| LaneError::Unavailable)?;
     authorize(&actor(seat), Action::Relay, &resource(to, pair.is_agreed()))
         .map_err(|_| LaneError::NotPeers)?;
-    let there = inner.find_seat(to, device).and_then(|seat| seat.session()).ok_or(LaneError::Offline)?;
-    let mut far = there.open_service_channel(RELAY).map_err(|error| match error {
+    let there = inner.find_seat(to, device).ok_or(LaneError::Offline)?;
+    let session = there.session().ok_or(LaneError::Offline)?;
+    let mut far = session.open_service_channel(RELAY).map_err(|error| match error {
         OpenError::Limit => LaneError::Full,
         _ => LaneError::Offline,
     })?;
     let head = LaneFrom { from: seat.party, device: seat.device };
     let head = wire::encode_lane(&head).map_err(|_| LaneError::Malformed)?;
     far.send(head).await.map_err(|_| LaneError::Offline)?;
-    Ok((far, listed))
+    Ok(Joined { far, there, listed })
 }
 
-/// Hands on until both directions have ended well, or one has not, or the two are no peers any more.
-async fn carry(listed: &Listed, near: (SendHalf, RecvHalf), far: (SendHalf, RecvHalf)) {
+/// Why a lane is no more whatever it carries: the two are no peers, or the device at an end of it was shut out.
+async fn ended(listed: &Listed, [here, there]: [&Seat; 2]) -> LaneError {
+    tokio::select! {
+        biased;
+        () = listed.ended.cancelled() => LaneError::NotPeers,
+        () = here.over.cancelled() => LaneError::Gone,
+        () = there.over.cancelled() => LaneError::Gone,
+    }
+}
+
+/// Hands on until both directions have ended well, or one has not, or the lane has `ended`.
+async fn carry(
+    ended: impl Future<Output = LaneError>,
+    near: (SendHalf, RecvHalf),
+    far: (SendHalf, RecvHalf),
+) {
     let ((mut near_send, mut near_recv), (mut far_send, mut far_recv)) = (near, far);
     let carried = async {
         tokio::try_join!(hand_on(&mut near_recv, &mut far_send), hand_on(&mut far_recv, &mut near_send))
     };
     let ended = tokio::select! {
         biased;
-        () = listed.ended.cancelled() => Err(LaneError::NotPeers),
+        why = ended => Err(why),
         carried = carried => carried.map(|_| ()),
     };
     // A lane is one stream: an end that broke breaks both directions, as a cut connection does.

@@ -89,6 +89,7 @@ async fn serve(inner: &Inner, seat: &Arc<Seat>, channel: Channel) {
 async fn next(seat: &Seat, recv: &mut RecvHalf) -> Next {
     tokio::select! {
         biased;
+        () = seat.over.cancelled() => Next::Over,
         message = recv.recv() => match message {
             Ok(Some(message)) => Next::Request(message),
             Ok(None) | Err(_) => Next::Over,
@@ -171,9 +172,6 @@ impl Line<'_> {
                 self.inner.accounts.may_ask_peer(&own.to_bytes()).map_err(PeerAskError::RateLimited)?;
                 if !self.inner.exists(to).await? {
                     return Err(PeerAskError::Unknown);
-                }
-                if self.inner.has_many_requests(to).await? {
-                    return Err(PeerAskError::Full);
                 }
                 self.act(to, Act::Ask(statement)).await
             }

@@ -24,6 +24,10 @@ mod direct_pursuit;
 mod direct_sockets;
 #[path = "peers/frozen.rs"]
 mod frozen;
+#[path = "peers/hostile_lanes.rs"]
+mod hostile_lanes;
+#[path = "peers/hostile_peer.rs"]
+mod hostile_peer;
 #[path = "peers/leaving.rs"]
 mod leaving;
 #[path = "peers/meeting.rs"]

@@ -4,7 +4,7 @@ use super::super::consent::{Act, apply};
 use super::super::message::{PeerAskError, View};
 use super::super::{Pair, Party, Shown};
 use super::direct::Observer;
-use super::floor::{Floor, Listed, Seat, Seated, Stale, Told};
+use super::floor::{Floor, Lane, Listed, Seat, Seated, Stale, Told};
 use super::transient::Full;
 use crate::accounts::{Accounts, Watcher};
 use crate::backend::{Backend, BackendError, Conflict, Limit, PairLimits, Revision, UnixTime};
@@ -112,10 +112,11 @@ impl Inner {
     /// A place for a lane between two parties.
     pub(super) fn list_lane(self: &Arc<Self>, one: Party, other: Party) -> Listed {
         let pair = (one.min(other), one.max(other));
-        let ended = CancellationToken::new();
+        let lane = Lane::default();
+        let ended = lane.ended.clone();
         let mut floor = self.floor.lock();
         let id = floor.number();
-        floor.lanes.entry(pair).or_default().insert(id, ended.clone());
+        floor.lanes.entry(pair).or_default().insert(id, lane);
         Listed { inner: Arc::clone(self), pair, id, ended }
     }
 

@@ -18,11 +18,30 @@ pub(super) struct Floor {
     pub(super) seats: HashMap<Party, BTreeMap<u64, Arc<Seat>>>,
     /// Who is told when a party comes or goes.
     pub(super) interest: HashMap<Party, BTreeMap<u64, Arc<Seat>>>,
-    /// What ends the lanes between two parties, the lower one first.
-    pub(super) lanes: HashMap<(Party, Party), BTreeMap<u64, CancellationToken>>,
+    /// The lanes between two parties, the lower one first.
+    pub(super) lanes: HashMap<(Party, Party), BTreeMap<u64, Lane>>,
+    /// How many lanes end at a seat.
+    taken: HashMap<u64, usize>,
     /// Pairs with a party that has no account.
     pub(super) transient: TransientPairs,
 }
+
+/// Most lanes of a session. The rest of the service channels that its other end takes are for what nodes ask each other.
+const MOST_LANES: usize = 64;
+/// Most of them with one party: a quarter. No peer takes from the others the lanes that they need, of which each session with a
+/// device is one.
+const MOST_LANES_WITH_ONE: usize = 16;
+
+/// A lane, as far as others end and count it.
+#[derive(Default)]
+pub(super) struct Lane {
+    pub(super) ended: CancellationToken,
+    /// The sessions at its ends; none until it is known that there may be one.
+    ends: Option<[u64; 2]>,
+}
+
+/// A session has as many lanes as it may have.
+pub(super) struct TooManyLanes;
 
 /// A session at the switchboard.
 pub(super) struct Seat {
@@ -104,15 +123,16 @@ pub(super) struct Listed {
     pub(super) ended: CancellationToken,
 }
 
+impl Listed {
+    /// A lane between these two, if both have room for it.
+    pub(super) fn join(&self, ends: [&Seat; 2]) -> Result<(), TooManyLanes> {
+        self.inner.floor.lock().join_lane(self, ends)
+    }
+}
+
 impl Drop for Listed {
     fn drop(&mut self) {
-        let mut floor = self.inner.floor.lock();
-        if let Some(lanes) = floor.lanes.get_mut(&self.pair) {
-            lanes.remove(&self.id);
-            if lanes.is_empty() {
-                floor.lanes.remove(&self.pair);
-            }
-        }
+        self.inner.floor.lock().end_lane(self);
     }
 }
 
@@ -199,7 +219,38 @@ impl Floor {
 
     pub(super) fn end_lanes(&self, one: Party, other: Party) {
         let lanes = self.lanes.get(&(one.min(other), one.max(other)));
-        lanes.into_iter().flat_map(BTreeMap::values).for_each(CancellationToken::cancel);
+        lanes.into_iter().flat_map(BTreeMap::values).for_each(|lane| lane.ended.cancel());
+    }
+
+    fn join_lane(&mut self, listed: &Listed, ends: [&Seat; 2]) -> Result<(), TooManyLanes> {
+        let ends = ends.map(|seat| seat.id);
+        let Some(lanes) = self.lanes.get_mut(&listed.pair) else { return Ok(()) };
+        for seat in &ends {
+            let with_one = lanes.values().filter(|lane| lane.ends.is_some_and(|ends| ends.contains(seat)));
+            let all = self.taken.get(seat).copied().unwrap_or_default();
+            if with_one.count() >= MOST_LANES_WITH_ONE || all >= MOST_LANES {
+                return Err(TooManyLanes);
+            }
+        }
+        if let Some(lane) = lanes.get_mut(&listed.id) {
+            lane.ends = Some(ends);
+            ends.iter().for_each(|seat| *self.taken.entry(*seat).or_default() += 1);
+        }
+        Ok(())
+    }
+
+    fn end_lane(&mut self, listed: &Listed) {
+        let Some(lanes) = self.lanes.get_mut(&listed.pair) else { return };
+        let ends = lanes.remove(&listed.id).and_then(|lane| lane.ends);
+        if lanes.is_empty() {
+            self.lanes.remove(&listed.pair);
+        }
+        for seat in ends.into_iter().flatten() {
+            let left = self.taken.remove(&seat).unwrap_or_default().saturating_sub(1);
+            if left > 0 {
+                self.taken.insert(seat, left);
+            }
+        }
     }
 
     pub(super) fn online(&self, party: Party) -> Vec<PeerId> {

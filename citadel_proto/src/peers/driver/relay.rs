@@ -5,7 +5,7 @@
 
 use super::super::wire::{self, LaneFrom, LaneOpen};
 use super::board::Inner;
-use super::floor::{Listed, Seat};
+use super::floor::{Listed, Seat, TooManyLanes};
 use super::serve::{actor, resource};
 use crate::accounts::{Action, authorize};
 use crate::channel::RELAY;
@@ -115,6 +115,7 @@ async fn join(inner: &Arc<Inner>, seat: &Arc<Seat>, recv: &mut RecvHalf) -> Resu
         .map_err(|_| LaneError::NotPeers)?;
     let there = inner.find_seat(to, device).ok_or(LaneError::Offline)?;
     let session = there.session().ok_or(LaneError::Offline)?;
+    listed.join([seat, &there]).map_err(|TooManyLanes| LaneError::Full)?;
     let mut far = session.open_service_channel(RELAY).map_err(|error| match error {
         OpenError::Limit => LaneError::Full,
         _ => LaneError::Offline,

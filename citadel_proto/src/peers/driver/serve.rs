@@ -69,16 +69,16 @@ async fn serve(inner: &Inner, seat: &Arc<Seat>, channel: Channel) {
     let (mut send, mut recv) = channel.split();
     let mut line = Line { inner, seat, send: &mut send, watches: false, owes_synced: false };
     loop {
-        if line.tell().await.is_err() {
-            return;
-        }
-        let next = next(seat, &mut recv).await;
-        let told = match next {
-            Next::Request(message) => line.answer(&message).await,
-            Next::News => Ok(()),
-            Next::Over => break,
+        let told = match line.tell().await {
+            Ok(()) => match next(seat, &mut recv).await {
+                Next::Request(message) => line.answer(&message).await,
+                Next::News => Ok(()),
+                Next::Over => break,
+            },
+            gone => gone,
         };
         if let Err(Gone) = told {
+            send.reset(NO_REQUEST);
             return recv.stop(NO_REQUEST);
         }
     }

@@ -17,14 +17,14 @@ use citadel_sdk::{
     CallError, CloseReason, EstablishError, Identity, NodeReport, PathLoss, RecvError, RefusalCode,
 };
 use citadel_tests::watched_backend::Write;
-use clients::{Attempt, Outcome, Told, connect, echoes, look};
+use clients::{Attempt, Outcome, Told, connect, echoes, look, look_at_peers};
 use process::{Moment, Server};
 use rstest::rstest;
-use script::{Again, Cast, Model, Request, Step, USER, What, script};
+use script::{Again, BOB, Cast, Model, Request, Step, USER, What, script};
 use std::sync::Arc;
 
 /// The writes that clients cause. Nothing yet writes mail or tickets.
-const WRITES_OF_CLIENTS: [Write; 7] = [
+const WRITES_OF_CLIENTS: [Write; 9] = [
     Write::CreateAccount,
     Write::UpdateAccount,
     Write::RemoveAccount,
@@ -32,6 +32,8 @@ const WRITES_OF_CLIENTS: [Write; 7] = [
     Write::RevokeDevice,
     Write::PutValue,
     Write::DeleteValue,
+    Write::PutPair,
+    Write::PutVouch,
 ];
 
 #[tokio::test]
@@ -40,7 +42,7 @@ async fn the_script_makes_every_write_of_clients_in_the_order_that_it_says() {
     let mut writes = Vec::new();
     for step in script() {
         play.reconfigure(&step).await;
-        let request = play.model.request(&step, &play.cast);
+        let request = play.model.request(&step, &play.cast, play.server.peer_id());
         let told = play.ask_whole(&request).await;
         play.model.expect(&step, &told, false);
         play.done(&step, Some(&told));
@@ -62,7 +64,7 @@ async fn a_server_killed_at_each_write_before_anybody_was_told_has_done_it_or_no
     let mut play = Play::new(&format!("{moment:?}")).await;
     for step in script() {
         play.reconfigure(&step).await;
-        let request = play.model.request(&step, &play.cast);
+        let request = play.model.request(&step, &play.cast, play.server.peer_id());
         let mut durable = 0;
         for (number, write) in step.writes.iter().enumerate() {
             play.kill_at(moment, *write, &request).await;
@@ -98,7 +100,7 @@ async fn a_server_killed_once_a_client_was_told_has_done_it() {
     let mut play = Play::new("told").await;
     for step in script() {
         play.reconfigure(&step).await;
-        let request = play.model.request(&step, &play.cast);
+        let request = play.model.request(&step, &play.cast, play.server.peer_id());
         let mut attempt = play.begin(&request, true).await;
         let told = attempt.told().await.unwrap().unwrap();
         play.server.kill_and_restart().await;
@@ -141,7 +143,7 @@ impl Play {
     async fn begin(&self, request: &Request, stays: bool) -> Attempt<Result<Told, CallError>> {
         let (device, to) = (&self.cast[request.by], request.entry(self.server.to()));
         let request = request.clone();
-        connect(device, to, stays, move |account| request.clone().ask(account)).await
+        connect(device, to, stays, move |session| request.clone().ask(session)).await
     }
 
     /// Asks a server that lives.
@@ -205,6 +207,22 @@ impl Play {
             }
         }
         self.check_password().await;
+        self.check_bob().await;
+    }
+
+    /// Bob logs in, if he has an account, and is told what they agreed.
+    async fn check_bob(&self) {
+        let bob = self.cast.last().unwrap();
+        match connect(bob, self.server.to().login(BOB), false, look_at_peers).await.outcome().await {
+            Outcome::Told(seen, report) if self.model.has_bob => {
+                assert!(report.is_clean(), "{report}");
+                self.model.meet_bob(&seen);
+            }
+            Outcome::Never(error) if !self.model.has_bob => {
+                assert_eq!(error.refusal(), Some(RefusalCode::CREDENTIALS))
+            }
+            other => panic!("{other:?} for bob, who has an account: {}", self.model.has_bob),
+        }
     }
 
     /// By a device that the account knows, which then only logs in; unless that would renew the hash.

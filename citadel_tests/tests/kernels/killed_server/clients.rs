@@ -4,9 +4,12 @@ use super::process::{LONG, Server, patiently};
 use citadel_crypt::handshake::Cid;
 use citadel_proto::accounts::AskError;
 use citadel_proto::backend::ValueVersion;
+use citadel_proto::peers::wire::{decode_answer, encode_ask};
+use citadel_proto::peers::{PEERS_SERVICE, PeerAnswer, PeerAsk, PeerAskError, View};
 use citadel_sdk::{
-    AccountClient, CallError, ConnectError, Connection, Identity, Node, NodeBuilder, NodeError, NodeReport,
-    PeerId, RefusalCode, ServerConnection, prefabs::client::SingleClientServerConnectionKernel as Prefab,
+    AccountClient, CallError, Channel, ConnectError, Connection, Identity, Node, NodeBuilder, NodeError,
+    NodeReport, PeerId, RefusalCode, ServerConnection, Session,
+    prefabs::client::SingleClientServerConnectionKernel as Prefab,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,12 +34,12 @@ pub(crate) async fn connect<T, F, Fut>(
 ) -> Attempt<T>
 where
     T: Send + 'static,
-    F: Fn(AccountClient) -> Fut + Send + Sync + 'static,
+    F: Fn(Session) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = T> + Send + 'static,
 {
     let (tells, told) = unbounded_channel();
     let kernel = Prefab::new(to, move |connection: Connection| {
-        let acting = act(AccountClient::new(connection.session.clone()).with_deadline(LONG));
+        let acting = act(connection.session.clone());
         let tells = tells.clone();
         async move {
             let _unheard = tells.send(acting.await);
@@ -77,6 +80,7 @@ pub(crate) enum Told {
     Was(bool),
     Version(ValueVersion),
     No(AskError),
+    NoPeer(PeerAskError),
 }
 
 /// What became of a client that asked for one thing.
@@ -115,7 +119,44 @@ pub(crate) struct Seen {
     pub(crate) values: Values,
 }
 
-pub(crate) async fn look(account: AccountClient) -> Result<Seen, CallError> {
+pub(crate) fn account_of(session: Session) -> AccountClient {
+    AccountClient::new(session).with_deadline(LONG)
+}
+
+/// Asks something about peers.
+pub(crate) async fn ask_peers(session: Session, ask: PeerAsk) -> Result<Told, CallError> {
+    let mut channel = session.open_service_channel(PEERS_SERVICE)?;
+    Ok(match exchange(&mut channel, &ask).await? {
+        PeerAnswer::Done => Told::Done,
+        PeerAnswer::Was(was) => Told::Was(was),
+        PeerAnswer::Failed(error) => Told::NoPeer(error),
+        _ => return Err(CallError::Malformed),
+    })
+}
+
+async fn exchange(channel: &mut Channel, ask: &PeerAsk) -> Result<PeerAnswer, CallError> {
+    channel.send(encode_ask(1, ask).unwrap()).await?;
+    hear(channel).await
+}
+
+async fn hear(channel: &mut Channel) -> Result<PeerAnswer, CallError> {
+    let message = channel.recv().await?.ok_or(CallError::Ended)?;
+    Ok(decode_answer(&message).unwrap().1)
+}
+
+/// What an account is told of its pairs.
+pub(crate) async fn look_at_peers(session: Session) -> Result<Vec<View>, CallError> {
+    let mut channel = session.open_service_channel(PEERS_SERVICE)?;
+    assert_eq!(exchange(&mut channel, &PeerAsk::Watch).await?, PeerAnswer::Done);
+    let mut views = Vec::new();
+    while let PeerAnswer::View(view) = hear(&mut channel).await? {
+        views.push(view);
+    }
+    Ok(views)
+}
+
+pub(crate) async fn look(session: Session) -> Result<Seen, CallError> {
+    let account = account_of(session);
     let profile = account.profile().await?;
     let devices = account.devices().await?.into_iter().map(|device| (device.peer, device.is_live()));
     let mut values = BTreeMap::new();

@@ -8,7 +8,7 @@ use citadel_proto::accounts::{AccountsConfig, Argon2Params, Policy, RateLimits};
 use citadel_proto::backend::{BackendError, Redb};
 use citadel_proto::driver::{BoxedIo, Listener, Tcp, Transport};
 use citadel_sdk::{
-    EndpointConfig, Identity, NetKernel, NodeAddr, NodeBuilder, ServerConnection, Transport as Place,
+    EndpointConfig, Identity, NetKernel, NodeAddr, NodeBuilder, PeerId, ServerConnection, Transport as Place,
     async_trait,
 };
 use citadel_tests::watched_backend::{Watched, Watcher, Write};
@@ -214,6 +214,11 @@ impl Server {
     /// The server, wherever it is by now.
     pub(crate) fn to(&self) -> ServerConnection {
         ServerConnection::to(self.addr.clone()).over(Road(self.at.subscribe()))
+    }
+
+    /// Who it is.
+    pub(crate) fn peer_id(&self) -> PeerId {
+        self.addr.peer()
     }
 
     /// What a new hash costs.

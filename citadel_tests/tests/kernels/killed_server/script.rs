@@ -1,19 +1,25 @@
 //! What the clients ask for, one after another, so that the server makes every write that a client can have it make; and the
 //! model of what they were told.
 
-use super::clients::{FRIEND, Seen, Told};
+use super::clients::{FRIEND, Seen, Told, account_of, ask_peers};
 use citadel_crypt::handshake::{Cid, DisplayName, Password, RefusalCode};
 use citadel_proto::accounts::AskError;
 use citadel_proto::backend::{Expect, ValueVersion};
-use citadel_sdk::{AccountClient, CallError, Identity, PeerId, ServerConnection};
+use citadel_proto::peers::{
+    Acceptance, Party, PeerAsk, PeerRequest, RequestHash, Shown, Statement, StatementNumber, View, Vouch,
+};
+use citadel_sdk::{CallError, Identity, PeerId, ServerConnection, Session};
 use citadel_tests::watched_backend::Write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) const USER: &str = "alice";
+/// Who has an account of his own.
+pub(crate) const BOB: &str = "bob";
+const BOBS_PASSWORD: &str = "a word of bob";
 
-/// Everybody who plays a part.
-pub(crate) type Cast = [Arc<Identity>; 4];
+/// Everybody who plays a part; the last is bob.
+pub(crate) type Cast = [Arc<Identity>; 5];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
@@ -39,6 +45,16 @@ pub(crate) enum What {
     },
     Revoke(usize),
     Deregister,
+    /// Bob makes an account.
+    BobRegisters,
+    /// To be bob's peer.
+    Ask,
+    /// Bob does.
+    Accept,
+    /// For a device.
+    Vouch(usize),
+    /// Be bob's peer no more.
+    Part,
 }
 
 /// Which value is put over.
@@ -71,11 +87,13 @@ pub(crate) struct Step {
 }
 
 pub(crate) fn script() -> Vec<Step> {
+    use What::{Accept, Ask, BobRegisters, Part, Vouch};
     use What::{ChangePassword, Delete, Deregister, Join, Put, Register, Revoke, Show};
     use Write::{
-        AddDevice, CreateAccount, DeleteValue, PutValue, RemoveAccount, RevokeDevice, UpdateAccount,
+        AddDevice, CreateAccount, DeleteValue, PutPair, PutValue, PutVouch, RemoveAccount, RevokeDevice,
+        UpdateAccount,
     };
-    let cheap: [(usize, What, &'static [Write], Again); 10] = [
+    let cheap: [(usize, What, &'static [Write], Again); 16] = [
         (0, Register { password: "first word", shown: "Alice" }, &[CreateAccount], Again::Nothing),
         (1, Join, &[AddDevice], Again::Nothing),
         (2, Join, &[AddDevice], Again::Nothing),
@@ -86,6 +104,13 @@ pub(crate) fn script() -> Vec<Step> {
         (0, Show("Alice the second"), &[UpdateAccount], Again::Same),
         (1, ChangePassword { new: "second word", revoke_others: false }, &[UpdateAccount], Again::Nothing),
         (0, Revoke(2), &[RevokeDevice], Again::Same),
+        (4, BobRegisters, &[CreateAccount], Again::Nothing),
+        (0, Ask, &[PutPair], Again::Nothing),
+        (4, Accept, &[PutPair], Again::Nothing),
+        (0, Vouch(1), &[PutVouch], Again::Same),
+        (0, Part, &[PutPair], Again::Nothing),
+        // The account goes with a request of its own.
+        (0, Ask, &[PutPair], Again::Nothing),
     ];
     let dear: [(usize, What, &'static [Write], Again); 4] = [
         // The hash that is stored costs too little by now.
@@ -112,6 +137,8 @@ enum Entry {
     Register { password: &'static str, shown: &'static str },
     Join { password: &'static str },
     Login,
+    BobRegisters,
+    BobLogsIn,
 }
 
 #[derive(Clone, Debug)]
@@ -123,6 +150,7 @@ enum Ask {
     ChangePassword { old: Password, new: Password, revoke_others: bool },
     Revoke(PeerId),
     Deregister,
+    Peers(PeerAsk),
 }
 
 impl Request {
@@ -131,10 +159,13 @@ impl Request {
             Entry::Register { password, shown } => server.register(USER, password).names(shown, "a device"),
             Entry::Join { password } => server.add_device(USER, password),
             Entry::Login => server.login(USER),
+            Entry::BobRegisters => server.register(BOB, BOBS_PASSWORD),
+            Entry::BobLogsIn => server.login(BOB),
         }
     }
 
-    pub(crate) async fn ask(self, account: AccountClient) -> Result<Told, CallError> {
+    pub(crate) async fn ask(self, session: Session) -> Result<Told, CallError> {
+        let account = account_of(session.clone());
         let asked = match self.ask {
             Ask::Nothing => Ok(Told::In(account.cid().unwrap())),
             Ask::Put { about, key, value, expect } => {
@@ -147,6 +178,7 @@ impl Request {
             }
             Ask::Revoke(peer) => account.revoke_device(peer).await.map(Told::Was),
             Ask::Deregister => account.deregister().await.map(Told::Was),
+            Ask::Peers(ask) => ask_peers(session, ask).await,
         };
         match asked {
             Err(CallError::Refused(error)) => Ok(Told::No(error)),
@@ -171,6 +203,21 @@ pub(crate) struct Model {
     values: BTreeMap<(Option<Cid>, Vec<u8>), Value>,
     /// The highest version that was seen.
     highest: u64,
+    /// Whether bob has an account; it outlives the other one.
+    pub(crate) has_bob: bool,
+    bobs_cid: Option<Cid>,
+    pair: Pair,
+    /// So many vouches.
+    vouches: usize,
+}
+
+/// How the account and bob stand.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Pair {
+    #[default]
+    Nothing,
+    Asked,
+    Peers,
 }
 
 #[derive(Debug)]
@@ -181,7 +228,7 @@ struct Value {
 }
 
 impl Model {
-    pub(crate) fn request(&self, step: &Step, cast: &Cast) -> Request {
+    pub(crate) fn request(&self, step: &Step, cast: &Cast, server: PeerId) -> Request {
         let word = |word: &str| Password::new(word).unwrap();
         let version = |about, key: &str| {
             let value = self.values.get(&(about, key.as_bytes().to_vec()));
@@ -206,8 +253,36 @@ impl Model {
             }
             What::Revoke(whom) => ask = Ask::Revoke(cast[whom].peer_id()),
             What::Deregister => ask = Ask::Deregister,
+            What::BobRegisters => entry = Entry::BobRegisters,
+            What::Ask | What::Accept | What::Vouch(_) | What::Part => {
+                entry = if step.what == What::Accept { Entry::BobLogsIn } else { Entry::Login };
+                ask = Ask::Peers(self.asks(step, cast, server));
+            }
         }
         Request { by: step.by, entry, ask }
+    }
+
+    /// What is asked about peers. What is signed says what a server looks at; nobody else reads it.
+    fn asks(&self, step: &Step, cast: &Cast, server: PeerId) -> PeerAsk {
+        let (alice, bob) = (Party::Account(self.cid.unwrap()), Party::Account(self.bobs_cid.unwrap()));
+        let sign = |statement: Statement| statement.sign(&cast[step.by]).unwrap();
+        match step.what {
+            What::Ask => {
+                let request = PeerRequest { server, from: alice, to: bob, nonce: [7; 16], expected: None };
+                PeerAsk::Ask { to: bob, statement: sign(request.into()) }
+            }
+            What::Accept => {
+                let (request, requester) = (RequestHash([7; 32]), cast[0].peer_id());
+                let acceptance = Acceptance { server, from: bob, to: alice, request, requester };
+                PeerAsk::Accept { to: alice, statement: sign(acceptance.into()) }
+            }
+            What::Vouch(device) => {
+                let (account, device) = (self.cid.unwrap(), cast[device].peer_id());
+                let vouch = Vouch { server, account, device, number: StatementNumber(1) };
+                PeerAsk::Vouch(sign(vouch.into()))
+            }
+            _ => PeerAsk::Remove(bob),
+        }
     }
 
     /// Whether `told` is the right answer to a step that was done before, or was not.
@@ -229,7 +304,9 @@ impl Model {
             (What::Show(_), _, told) | (What::ChangePassword { .. }, false, told) => *told == Told::Done,
             (What::Deregister, true, told) => *told == Told::Refused(RefusalCode::CREDENTIALS),
             (What::Delete { .. } | What::Deregister, false, told) => *told == Told::Was(true),
-            (What::Revoke(_), is_done, told) => *told == Told::Was(!is_done),
+            (What::Revoke(_) | What::Part, is_done, told) => *told == Told::Was(!is_done),
+            (What::BobRegisters, _, Told::In(cid)) => self.bobs_cid.is_none_or(|known| known == *cid),
+            (What::Ask | What::Accept | What::Vouch(_), _, told) => *told == Told::Done,
             _ => false,
         };
         assert!(is_right, "{told:?} to {step:?}, done before: {is_done}; {self:#?}");
@@ -240,7 +317,9 @@ impl Model {
         let own = cast[step.by].peer_id();
         match step.what {
             What::Register { password, shown } => {
-                *self = Self { shown, password, old_password: "no word", ..Self::default() };
+                let (has_bob, bobs_cid) = (self.has_bob, self.bobs_cid);
+                *self =
+                    Self { shown, password, old_password: "no word", has_bob, bobs_cid, ..Self::default() };
                 self.devices.insert(own, true);
             }
             What::Join => _ = self.devices.insert(own, true),
@@ -257,7 +336,15 @@ impl Model {
                 }
             }
             What::Revoke(whom) => _ = self.devices.insert(cast[whom].peer_id(), false),
-            What::Deregister => *self = Self::default(),
+            What::Deregister => {
+                let (has_bob, bobs_cid) = (self.has_bob, self.bobs_cid);
+                *self = Self { has_bob, bobs_cid, ..Self::default() };
+            }
+            What::BobRegisters => self.has_bob = true,
+            What::Ask => self.pair = Pair::Asked,
+            What::Accept => self.pair = Pair::Peers,
+            What::Part => self.pair = Pair::Nothing,
+            What::Vouch(_) => self.vouches += 1,
         }
         if let Some(told) = told {
             self.hear(step, told);
@@ -267,6 +354,7 @@ impl Model {
     /// Notes the numbers that an answer names.
     pub(crate) fn hear(&mut self, step: &Step, told: &Told) {
         match (told, step.what) {
+            (Told::In(cid), What::BobRegisters) => self.bobs_cid = Some(*cid),
             (Told::In(cid), _) => self.cid = Some(*cid),
             (Told::Version(version), What::Put { about, key, .. }) => {
                 self.values.get_mut(&(about, key.into())).unwrap().version = Some(*version);
@@ -274,6 +362,23 @@ impl Model {
             }
             _ => {}
         }
+    }
+
+    /// What bob is told of the account is what they agreed, with its vouches once they are peers.
+    #[track_caller]
+    pub(crate) fn meet_bob(&self, seen: &[View]) {
+        let expected = match self.pair {
+            Pair::Nothing => return assert_eq!(seen, []),
+            pair => (Party::Account(self.cid.unwrap()), pair),
+        };
+        let [view] = seen else { panic!("{seen:?} instead of {expected:?}") };
+        let pair = match &view.shown {
+            Shown::AskedByThem { .. } => Pair::Asked,
+            Shown::Peers { .. } => Pair::Peers,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((view.party, pair), expected);
+        assert_eq!(view.vouches.len(), if pair == Pair::Peers { self.vouches } else { 0 });
     }
 
     /// Everything is there and nothing else; numbers that nobody heard are learnt.

@@ -15,6 +15,7 @@ use citadel_crypt::ratchets::rekey::{self, Body, CancelReason, Message, Side, Ve
 use citadel_crypt::secret::Secret;
 use citadel_crypt::suite::sign::SEED_LEN;
 use citadel_crypt::suite::{CryptoProvider, Suite};
+use citadel_crypt::wire::encode;
 use citadel_crypt::wire::rekey::encode_message;
 use citadel_crypt::{SecrecyMode, Timestamp};
 use citadel_proto::CloseReason;
@@ -27,6 +28,8 @@ use citadel_proto::frames::{
     ChannelId, FinishedBy, Part, put_ack, put_channel_credit, put_close, put_closing, put_credit, put_data,
     put_finish, put_open, put_ping, put_pong, put_rekey, put_reset, put_session_credit, put_stop,
 };
+use citadel_proto::peers::wire::{LaneOpen, decode_answer, encode_answer, encode_ask, encode_lane};
+use citadel_proto::peers::{ConsentError, Party, PeerAnswer, PeerAsk, PeerAskError, Who};
 use citadel_proto::record::Header;
 use citadel_tests::backend_script::{Model, script};
 use citadel_tests::crash_disk::CrashDisk;
@@ -187,7 +190,7 @@ fn frames_and_records() -> io::Result<()> {
     write("records", "half", &record(60)[..30])
 }
 
-/// The first record of each table of a store after a script, plain and sealed.
+/// The shortest record of each table of a store after a script, plain and sealed.
 fn stored_records() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let key = SealingKey::from_bytes(&[7; 32]).map_err(io::Error::other)?;
@@ -205,9 +208,16 @@ fn stored_records() -> io::Result<()> {
         for (number, table) in (0_u8..).zip(Table::ALL) {
             let definition = TableDefinition::<&[u8], &[u8]>::new(table.name());
             let records = read.open_table(definition).map_err(io::Error::other)?;
-            if let Some((_, record)) = records.first().map_err(io::Error::other)? {
-                let seed = [&[number], record.value()].concat();
-                write("stored_records", &format!("{}_{form}", table.name()), &seed)?;
+            let mut all = Vec::new();
+            for entry in records.iter().map_err(io::Error::other)? {
+                all.push(entry.map_err(io::Error::other)?.1.value().to_vec());
+            }
+            if let Some(record) = all.into_iter().min_by_key(Vec::len) {
+                write(
+                    "stored_records",
+                    &format!("{}_{form}", table.name()),
+                    &[&[number], &record[..]].concat(),
+                )?;
             }
         }
     }
@@ -285,9 +295,74 @@ fn accounts() -> io::Result<()> {
     Ok(())
 }
 
+/// Statements without key and signature, behind the length of their heads; and what is said of peers.
+fn peers() -> io::Result<()> {
+    let (account, transient) = (Party::Account(Cid(7)), Party::Transient(PeerId([1; 32])));
+    let (server, device) = (PeerId([2; 32]), PeerId([3; 32]));
+    let head = |kind: u8, from: Party, to: Party| {
+        let head = [&[kind][..], server.as_bytes(), &from.to_bytes(), &to.to_bytes()].concat();
+        [&[u8::try_from(head.len()).unwrap_or_default()], &head[..]].concat()
+    };
+    let number = 9_u64.to_le_bytes();
+    let statements = [
+        ("request", [&head(1, account, transient)[..], &[7; 16], &[0]].concat()),
+        (
+            "request_of_a_device",
+            [&head(1, transient, account)[..], &[7; 16], &[1], device.as_bytes()].concat(),
+        ),
+        ("acceptance", [&head(2, transient, account)[..], &[7; 32], device.as_bytes()].concat()),
+        ("vouch", [&head(3, account, account)[..], device.as_bytes(), &number].concat()),
+        ("disown", [&head(4, account, account)[..], device.as_bytes(), &number].concat()),
+    ];
+    for (name, bytes) in statements {
+        write("peer_statements", name, &bytes)?;
+    }
+    let user = UserName::new("bob").map_err(io::Error::other)?;
+    let (to, statement) = (transient, b"statement".to_vec());
+    let asks = [
+        ("find_user", PeerAsk::Find(Who::User(user))),
+        ("find_party", PeerAsk::Find(Who::Party(account))),
+        ("ask", PeerAsk::Ask { to, statement: statement.clone() }),
+        ("accept", PeerAsk::Accept { to, statement: statement.clone() }),
+        ("decline", PeerAsk::Decline(to)),
+        ("remove", PeerAsk::Remove(account)),
+        ("block", PeerAsk::Block { to, blocked: true }),
+        ("vouch", PeerAsk::Vouch(statement)),
+        ("watch", PeerAsk::Watch),
+    ];
+    for (name, ask) in asks {
+        let bytes = encode_ask(7, &ask).map_err(io::Error::other)?;
+        write("peer_messages", &format!("request_{name}"), &bytes)?;
+    }
+    let answers = [
+        ("found", PeerAnswer::Found(account)),
+        ("done", PeerAnswer::Done),
+        ("was", PeerAnswer::Was(true)),
+        ("limited", PeerAnswer::Failed(PeerAskError::RateLimited(Duration::from_secs(2)))),
+        ("refused", PeerAnswer::Failed(ConsentError::NoRequest.into())),
+        ("presence", PeerAnswer::Presence { party: account, online: vec![device, server] }),
+        ("synced", PeerAnswer::Synced),
+    ];
+    for (name, answer) in answers {
+        let bytes = encode_answer(0, &answer).map_err(io::Error::other)?;
+        write("peer_messages", &format!("answer_{name}"), &bytes)?;
+    }
+    // A view, which servers alone make: of peers, with a statement of each, a device and a vouch.
+    let (names, peers) = ((Some("bob"), Some("Bob")), (4_u32, &b"mine"[..], &b"theirs"[..]));
+    let view = (0_u64, 4_u32, account, names, peers, false, vec![device.0], vec![&b"vouch"[..]]);
+    let bytes = encode(&view).map_err(io::Error::other)?;
+    if !matches!(decode_answer(&bytes), Ok((0, PeerAnswer::View(_)))) {
+        return Err(io::Error::other("this is no view any more"));
+    }
+    write("peer_messages", "answer_view", &bytes)?;
+    let lane = encode_lane(&LaneOpen { to, device }).map_err(io::Error::other)?;
+    write("peer_messages", "lane", &lane)
+}
+
 fn main() -> io::Result<()> {
     names()?;
     accounts()?;
+    peers()?;
     flights()?;
     rekey_messages()?;
     manager_records()?;

@@ -231,9 +231,7 @@ pub fn decode_answer(bytes: &[u8]) -> Result<(u64, PeerAnswer), WireError> {
         WireAnswer::Was(was) => PeerAnswer::Was(was),
         WireAnswer::Failed(refusal) => PeerAnswer::Failed(refusal.read()),
         WireAnswer::View(view) => PeerAnswer::View(view.read()?),
-        WireAnswer::Presence { party, online } => {
-            PeerAnswer::Presence { party, online: online.into_iter().map(PeerId).collect() }
-        }
+        WireAnswer::Presence { party, online } => PeerAnswer::Presence { party, online: peers_of(online)? },
         WireAnswer::Synced => PeerAnswer::Synced,
         WireAnswer::Vouches { party, vouches } => {
             PeerAnswer::Vouches { party, vouches: vouches.into_iter().map(Vec::from).collect() }
@@ -255,6 +253,14 @@ fn slices(statements: &[Vec<u8>]) -> Vec<&[u8]> {
 
 fn ids(peers: &[PeerId]) -> Vec<[u8; 32]> {
     peers.iter().take(MAX_ONLINE).map(|peer| peer.0).collect()
+}
+
+/// The peer ids of so many as are told at most.
+fn peers_of(ids: Vec<[u8; 32]>) -> Result<Vec<PeerId>, WireError> {
+    if ids.len() > MAX_ONLINE {
+        return Err(WireError::Malformed);
+    }
+    Ok(ids.into_iter().map(PeerId).collect())
 }
 
 impl<'a> WireView<'a> {
@@ -287,13 +293,16 @@ impl<'a> WireView<'a> {
             WireShown::Peers { mine, theirs } => Shown::Peers { mine: mine.into(), theirs: theirs.into() },
         };
         let malformed = |_| WireError::Malformed;
+        if self.vouches.len() > MAX_VOUCHES {
+            return Err(WireError::Malformed);
+        }
         Ok(View {
             party: self.party,
             user: self.user.map(UserName::try_from).transpose().map_err(malformed)?,
             display_name: self.display_name.map(DisplayName::try_from).transpose().map_err(malformed)?,
             shown,
             blocked: self.blocked,
-            online: self.online.into_iter().map(PeerId).collect(),
+            online: peers_of(self.online)?,
             vouches: self.vouches.into_iter().map(<[u8]>::to_vec).collect(),
         })
     }

@@ -7,6 +7,7 @@
 mod accounts;
 mod flights;
 mod names;
+mod peers;
 mod rekey;
 mod session;
 mod stored;
@@ -14,6 +15,7 @@ mod stored;
 pub use accounts::{account_entries, account_messages};
 pub use flights::flights;
 pub use names::{addresses, identities};
+pub use peers::{peer_messages, peer_statements};
 pub use rekey::{manager_records, rekey_messages};
 pub use session::{frames, records};
 pub use stored::stored_records;
@@ -30,6 +32,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("frames", frames),
     ("identities", identities),
     ("manager_records", manager_records),
+    ("peer_messages", peer_messages),
+    ("peer_statements", peer_statements),
     ("records", records),
     ("rekey_messages", rekey_messages),
     ("stored_records", stored_records),

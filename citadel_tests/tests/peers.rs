@@ -4,10 +4,10 @@
 
 #[path = "peers/agree.rs"]
 mod agree;
-#[path = "peers/broadcast.rs"]
-mod broadcast;
 #[path = "peers/blocked.rs"]
 mod blocked;
+#[path = "peers/broadcast.rs"]
+mod broadcast;
 #[path = "peers/connect.rs"]
 mod connect;
 #[path = "peers/devices.rs"]
@@ -34,14 +34,14 @@ mod leaving;
 mod meeting;
 #[path = "peers/people.rs"]
 mod people;
+#[path = "peers/raw.rs"]
+mod raw;
 #[path = "peers/rekey.rs"]
 mod rekey;
 #[path = "peers/replays.rs"]
 mod replays;
 #[path = "peers/results.rs"]
 mod results;
-#[path = "peers/raw.rs"]
-mod raw;
 #[path = "peers/scene.rs"]
 #[allow(dead_code, reason = "shared with the tests of cancellation, which use all of it")]
 mod scene;

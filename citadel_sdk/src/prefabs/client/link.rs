@@ -1,6 +1,6 @@
 //! A kernel's session with its server, which carries its peers: made, kept, and made again when it is lost.
 
-use super::meet::wait;
+use super::back_off::wait;
 use crate::kernel::KernelResult;
 use crate::node::NodeRemote;
 use crate::prelude::BoxError;

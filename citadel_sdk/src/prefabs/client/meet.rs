@@ -1,8 +1,8 @@
 //! From the name of a peer to a session with it: looks for it, registers with it, connects.
 
+use super::back_off::wait;
 use super::peers::Wanted;
 use citadel_crypt::addr::PeerId;
-use citadel_crypt::suite::{CryptoProvider, Native};
 use citadel_proto::OpenError;
 use citadel_proto::driver::{Channel, Session};
 use citadel_proto::peers::{
@@ -126,13 +126,4 @@ fn connection(peers: &PeerClient, met: PeerSession) -> Result<PeerConnection, Pe
     let name = name.map_or_else(|| peer_id.to_string(), str::to_owned);
     let channel = session.channel()?.left_to_session();
     Ok(PeerConnection { session, channel, name, peer_id, party, trust, peers: peers.clone() })
-}
-
-/// Waits for between half of `pause` and all of it, by chance.
-#[expect(clippy::disallowed_methods, reason = "the driver of these kernels: the pause is their back-off")]
-pub(super) async fn wait(pause: Duration) {
-    let mut random = [0; 1];
-    // Without randomness the pause is the same for everybody, which is all that fails.
-    let _spread = Native.random(&mut random);
-    tokio::time::sleep(pause.mul_f64(0.5 + f64::from(random[0]) / 512.0)).await;
 }

@@ -1,5 +1,6 @@
 //! Kernels of client nodes.
 
+mod back_off;
 mod broadcast;
 mod link;
 mod meet;

@@ -1,15 +1,14 @@
 //! A client with one session to one server.
 
 use super::super::{Callback, boxed};
+use super::back_off::wait;
 use crate::kernel::{Connection, KernelResult, NetKernel};
 use crate::node::NodeRemote;
 use crate::prelude::BoxError;
 use crate::server_connection::{ConnectError, ServerConnection};
 use async_trait::async_trait;
-use citadel_crypt::suite::{CryptoProvider, Native};
 use citadel_proto::driver::EstablishError;
 use core::fmt;
-use core::time::Duration;
 
 /// Connects to a server and runs one callback with the connection. When the callback has returned, the session closes in
 /// order and the node ends: there is nothing to remember to call.
@@ -95,15 +94,6 @@ impl NetKernel for SingleClientServerConnectionKernel {
             }
         }
     }
-}
-
-/// Waits for between half of `pause` and all of it, by chance.
-#[expect(clippy::disallowed_methods, reason = "the driver of this kernel: the pause is its back-off")]
-async fn wait(pause: Duration) {
-    let mut random = [0; 1];
-    // Without randomness the pause is the same for everybody, which is all that fails.
-    let _spread = Native.random(&mut random);
-    tokio::time::sleep(pause.mul_f64(0.5 + f64::from(random[0]) / 512.0)).await;
 }
 
 impl fmt::Debug for SingleClientServerConnectionKernel {

@@ -6,7 +6,7 @@ use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::Cid;
 use citadel_proto::peers::wire::encode_ask;
 use citadel_proto::peers::{Acceptance, LaneError, Party, PeerAnswer, PeerAsk, PeerAskError, PeerRequest};
-use citadel_proto::peers::{RequestHash, Who};
+use citadel_proto::peers::{RequestHash, StatementNumber, Who};
 use citadel_sdk::prelude::*;
 use citadel_sdk::{PeersError, Rate, RateLimits, Standing};
 use core::time::Duration;
@@ -139,6 +139,7 @@ async fn a_statement_that_is_not_of_who_says_it_about_whom_it_names_is_malformed
         from: says.from,
         to,
         request: RequestHash::of(&good),
+        number: StatementNumber(1),
         requester: honest.alice.node.peer_id(),
     };
     let statements = [

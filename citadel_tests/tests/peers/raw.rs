@@ -6,11 +6,12 @@ use citadel_crypt::suite::Native;
 use citadel_proto::peers::wire::{LaneOpen, decode_answer, encode_ask, encode_lane};
 use citadel_proto::peers::{
     Acceptance, PEERS_SERVICE, Party, PeerAnswer, PeerAsk, PeerRequest, RequestHash, Shown, Standpoint,
-    Statement, View,
+    Statement, StatementNumber, View,
 };
 use citadel_proto::{RELAY, RecvError};
 use citadel_sdk::prelude::*;
 use citadel_sdk::{Channel, NodeBuilder};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// An account's client whose node takes no part in peers by itself.
@@ -42,8 +43,9 @@ impl Raw {
             own: self.party,
             device: self.identity.peer_id(),
             other: to,
+            siblings: BTreeSet::new(),
         };
-        PeerRequest::new(&Native, &at, None).unwrap()
+        PeerRequest::new(&Native, &at, StatementNumber(1), None).unwrap()
     }
 
     pub(crate) fn signs(&self, statement: impl Into<Statement>) -> Vec<u8> {
@@ -148,6 +150,7 @@ pub(crate) async fn agree(one: &Raw, other: &Raw) {
         from: other.party,
         to: one.party,
         request: RequestHash::of(&request),
+        number: StatementNumber(1),
         requester: one.identity.peer_id(),
     };
     let accept = PeerAsk::Accept { to: one.party, statement: other.signs(acceptance) };

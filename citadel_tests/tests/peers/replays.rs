@@ -2,7 +2,7 @@
 
 use super::devices::told;
 use super::scene::{Client, befriend, client, ends_empty, server_on};
-use citadel_proto::backend::{Backend, Memory};
+use citadel_proto::backend::{Backend, Memory, PairLimits, UnixTime};
 use citadel_proto::peers::Pair;
 use citadel_sdk::prelude::*;
 use citadel_sdk::{Cid, PeersError, PinError, Standing};
@@ -38,7 +38,8 @@ impl Scene {
     async fn shows_again(&self, pair: &Pair) {
         let (alice, bob) = self.cids();
         let now = self.backend.pair(alice, bob).await.unwrap().map(|stored| stored.revision);
-        self.backend.put_pair(alice, bob, pair, now, 1_024).await.unwrap();
+        let limits = PairLimits { pairs: 1_024, requests: 64, now: UnixTime(0) };
+        self.backend.put_pair(alice, bob, pair, now, limits).await.unwrap();
         self.alice.peers.attach(self.alice.session.clone()).await.unwrap();
         told(&self.alice).await;
     }

@@ -268,12 +268,26 @@ impl Model {
         let sign = |statement: Statement| statement.sign(&cast[step.by]).unwrap();
         match step.what {
             What::Ask => {
-                let request = PeerRequest { server, from: alice, to: bob, nonce: [7; 16], expected: None };
+                let request = PeerRequest {
+                    server,
+                    from: alice,
+                    to: bob,
+                    nonce: [7; 16],
+                    number: StatementNumber(1),
+                    expected: None,
+                };
                 PeerAsk::Ask { to: bob, statement: sign(request.into()) }
             }
             What::Accept => {
                 let (request, requester) = (RequestHash([7; 32]), cast[0].peer_id());
-                let acceptance = Acceptance { server, from: bob, to: alice, request, requester };
+                let acceptance = Acceptance {
+                    server,
+                    from: bob,
+                    to: alice,
+                    request,
+                    number: StatementNumber(1),
+                    requester,
+                };
                 PeerAsk::Accept { to: alice, statement: sign(acceptance.into()) }
             }
             What::Vouch(device) => {

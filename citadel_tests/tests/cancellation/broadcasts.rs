@@ -55,7 +55,9 @@ async fn on_stage(scene: impl AsyncFnOnce(Stage)) {
     let mut channel = session.channel().unwrap();
     let reading = tokio::spawn(async move {
         while told.recv().await.is_some() {
-            channel.recv().await.unwrap().unwrap();
+            if channel.recv().await.unwrap().is_none() {
+                return;
+            }
         }
         while let Ok(Some(_)) = channel.recv().await {}
     });

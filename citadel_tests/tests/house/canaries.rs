@@ -5,7 +5,7 @@ use citadel_tests::sources::{self, SourceFile};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How scenes begin what logs, or leads to it.
-const DRIVERS: [&str; 15] = [
+const DRIVERS: [&str; 16] = [
     "Acceptor::new",
     "AccountClient::new",
     "Accounts::",
@@ -20,6 +20,7 @@ const DRIVERS: [&str; 15] = [
     "citadel_tests::accounts_world",
     "citadel_tests::manager_world",
     "citadel_tests::memory_managers",
+    "citadel_tests::peer_scene",
     "citadel_tests::resumable",
 ];
 
@@ -152,9 +153,17 @@ fn no_test_binary_runs_what_logs_without_watching_for_canaries() {
         assert!(is_used, "nothing has `{driver}`: the list is out of date");
     }
     let have = |name: &str| binaries[name].values().any(Part::has_driver);
-    for name in
-        ["accounts", "backends", "kernels", "messenger", "ratchet_manager", "sdk", "sessions", "world"]
-    {
+    for name in [
+        "accounts",
+        "backends",
+        "kernels",
+        "messenger",
+        "peer_shutdown",
+        "ratchet_manager",
+        "sdk",
+        "sessions",
+        "world",
+    ] {
         assert!(have(name), "the reader finds no driver in {name}");
     }
 }

@@ -141,7 +141,8 @@ async fn a_callback_that_ends_or_fails_long_before_the_others_leaves_them_alone(
         let PeerFailures { failures } = *source.downcast::<PeerFailures>().unwrap();
         let mut failed: Vec<String> = failures.into_iter().map(|(name, _)| name).collect();
         let mut expected: Vec<String> = others[1..].iter().map(PeerId::to_string).collect();
-        (failed.sort(), expected.sort());
+        failed.sort();
+        expected.sort();
         assert_eq!(failed, expected, "each of those, and not the one that ended well");
     }
     server.ends().await;
@@ -187,25 +188,25 @@ async fn fix_0064_a_node_with_peers_that_is_asked_to_end_has_no_error() {
 /// What a kernel waits for when its node is asked to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WaitsFor {
-    TheServer,
-    ThePeer,
-    TheAnswer,
+    Server,
+    Peer,
+    Answer,
 }
 
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn fix_0065_a_kernel_stops_looking_when_its_node_is_asked_to_end(
-    #[values(WaitsFor::TheServer, WaitsFor::ThePeer, WaitsFor::TheAnswer)] waits: WaitsFor,
+    #[values(WaitsFor::Server, WaitsFor::Peer, WaitsFor::Answer)] waits: WaitsFor,
 ) {
     let setup = Setup::new(Way::Relayed);
     let networks = setup.networks(2);
     let server = Server::start(&setup, &networks).await;
     let silent = citadel_tests::peer_scene::Client::start(&setup, &server, &networks[1], "").await;
     let wanted = match waits {
-        WaitsFor::TheAnswer => silent.node.peer_id(),
-        WaitsFor::TheServer | WaitsFor::ThePeer => Identity::generate().peer_id(),
+        WaitsFor::Answer => silent.node.peer_id(),
+        WaitsFor::Server | WaitsFor::Peer => Identity::generate().peer_id(),
     };
-    if waits == WaitsFor::TheServer {
+    if waits == WaitsFor::Server {
         networks[0].take_down();
     }
     let connection = server.connection(&networks[0], "").reconnect(Reconnect::FOREVER);

@@ -2,9 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "time is tokio's paused clock")]
 
+use bytes::Bytes;
 use citadel_sdk::prefabs::client::PeerFailure;
 use citadel_sdk::prelude::*;
-use citadel_sdk::{CloseReason, HandlerError, NodeError};
+use citadel_sdk::{CloseReason, HandlerError, NodeError, Party, Standing};
 use citadel_tests::peer_scene::{Client, Server, Setup, Way};
 use futures::StreamExt;
 use futures::future::join_all;
@@ -40,6 +41,68 @@ impl Ends {
     }
 }
 
+/// What each of those that were met said.
+type Heard = Arc<Mutex<BTreeSet<Bytes>>>;
+
+/// Hears each peer as it comes, and has two that are not met: one that is `absent`, and one that declines.
+async fn hears_all(
+    mut results: PeerResults,
+    known: BTreeSet<PeerId>,
+    absent: PeerId,
+    heard: Heard,
+) -> Result<(), BoxError> {
+    let (mut met, mut missed) = (Vec::new(), Vec::new());
+    while let Some(result) = results.next().await {
+        match result {
+            Ok(mut peer) => {
+                assert!(known.contains(&peer.peer_id));
+                let said = peer.channel.recv().await?.ok_or("nothing")?;
+                heard.lock().insert(said);
+                met.push(peer);
+            }
+            Err(failure) => missed.push(failure),
+        }
+    }
+    assert_eq!((met.len(), missed.len()), (known.len(), 2));
+    for failure in missed {
+        match failure.source {
+            PeerFailure::Absent(patience) => {
+                assert_eq!((failure.name, patience), (absent.to_string(), Duration::from_secs(60)));
+            }
+            PeerFailure::Declined => {}
+            other => panic!("{other}"),
+        }
+    }
+    for peer in &mut met {
+        peer.channel.send("heard").await?;
+    }
+    Ok(())
+}
+
+/// A peer of the hub: says who it is; what it was answered, and how its session ended.
+async fn greets(
+    setup: &Setup,
+    connection: ServerConnection,
+    identity: Identity,
+    hub: PeerId,
+) -> (Option<Bytes>, CloseReason) {
+    let own = identity.peer_id().to_string();
+    let told = Arc::new(Mutex::new(None));
+    let tells = Arc::clone(&told);
+    let kernel = PeerConnectionKernel::for_each(connection, Peers::peer_id(hub), move |mut peer| {
+        let (own, tells) = (own.clone(), Arc::clone(&tells));
+        async move {
+            peer.channel.send(own).await?;
+            let answer = peer.channel.recv().await;
+            let reason = peer.session.closed().await.reason().clone();
+            *tells.lock() = Some((answer.ok().flatten(), reason));
+            Ok(())
+        }
+    });
+    setup.node(kernel, identity).start().await.unwrap().await.unwrap();
+    told.lock().take().unwrap()
+}
+
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn each_peer_is_given_as_it_comes_and_who_is_not_met_with_the_reason(
@@ -51,74 +114,32 @@ async fn each_peer_is_given_as_it_comes_and_who_is_not_met_with_the_reason(
     let networks = setup.networks(2);
     let server = Server::start(&setup, &networks).await;
     let hub = Identity::generate();
+    let hub_id = hub.peer_id();
     let peers: Vec<Identity> = (0..there).map(|_| Identity::generate()).collect();
-    let (absent, declining) =
-        (Identity::generate().peer_id(), Client::start(&setup, &server, &networks[1], ""));
-    let declining = declining.await;
+    let declining = Client::start(&setup, &server, &networks[1], "").await;
+    let absent = Identity::generate().peer_id();
     let known: BTreeSet<PeerId> = peers.iter().map(Identity::peer_id).collect();
-    let wanted = peers.iter().map(Identity::peer_id).chain([absent, declining.node.peer_id()]);
+    let wanted = known.iter().copied().chain([absent, declining.node.peer_id()]);
     let wanted = Peers::all(wanted.map(Peers::peer_id)).unwrap();
 
-    let heard = Arc::new(Mutex::new(BTreeSet::new()));
+    let heard = Heard::default();
     let hears = Arc::clone(&heard);
     let connection = server.connection(&networks[0], "");
-    let kernel = PeerConnectionKernel::for_all(connection, wanted, move |mut results: PeerResults| {
-        let (hears, known) = (Arc::clone(&hears), known.clone());
+    let kernel = PeerConnectionKernel::for_all(connection, wanted, move |results: PeerResults| {
+        let hearing = hears_all(results, known.clone(), absent, Arc::clone(&hears));
         async move {
-            let (mut met, mut missed) = (Vec::new(), Vec::new());
-            while let Some(result) = results.next().await {
-                match result {
-                    Ok(mut peer) => {
-                        assert!(known.contains(&peer.peer_id));
-                        let heard = peer.channel.recv().await?.ok_or("nothing")?;
-                        hears.lock().insert(heard);
-                        met.push(peer);
-                    }
-                    Err(failure) => missed.push(failure),
-                }
-            }
-            assert_eq!(met.len(), known.len());
-            assert_eq!(missed.len(), 2);
-            for failure in missed {
-                match failure.source {
-                    PeerFailure::Absent(patience) => {
-                        assert_eq!((failure.name, patience), (absent.to_string(), Duration::from_secs(60)));
-                    }
-                    PeerFailure::Declined => {}
-                    other => panic!("{other}"),
-                }
-            }
-            for peer in &mut met {
-                peer.channel.send("heard").await?;
-            }
+            hearing.await?;
             ends.act()
         }
     });
-    let hub_id = hub.peer_id();
     let hub_node = setup.node(kernel, hub).start().await.unwrap();
     let declines = async {
-        let hub = citadel_sdk::Party::Transient(hub_id);
-        declining.sees(hub, citadel_sdk::Standing::Asking).await;
+        let hub = Party::Transient(hub_id);
+        declining.sees(hub, Standing::Asking).await;
         declining.peers.decline(hub).await.unwrap();
     };
-    let each = peers.into_iter().map(|identity| async {
-        let own = identity.peer_id().to_string();
-        let connection = server.connection(&networks[1], "");
-        let reasons = Arc::new(Mutex::new(Vec::new()));
-        let notes = Arc::clone(&reasons);
-        let kernel = PeerConnectionKernel::for_each(connection, Peers::peer_id(hub_id), move |mut peer| {
-            let (own, notes) = (own.clone(), Arc::clone(&notes));
-            async move {
-                peer.channel.send(own).await?;
-                let answer = peer.channel.recv().await;
-                let reason = peer.session.closed().await.reason().clone();
-                notes.lock().push((answer.ok().flatten(), reason));
-                Ok(())
-            }
-        });
-        setup.node(kernel, identity).start().await.unwrap().await.unwrap();
-        reasons.lock().pop().unwrap()
-    });
+    let each =
+        peers.into_iter().map(|peer| greets(&setup, server.connection(&networks[1], ""), peer, hub_id));
     let (hub_end, told, ()) = tokio::join!(hub_node.into_future(), join_all(each), declines);
     for (_answer, reason) in &told {
         assert_eq!(*reason, ends.reason());

@@ -4,10 +4,12 @@ use super::direct_middle::Middle;
 use super::scene::{Client, befriend, client_of, ends_empty, server, server_that_observes};
 use citadel_sdk::prelude::*;
 use citadel_sdk::{CloseReason, Direct, DirectConfig, Locality, PathKind, PeerSession, SessionEvent};
+use citadel_tests::world::Dice;
 use core::time::Duration;
 use futures::future::{join, join_all};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use tokio::net::UdpSocket;
 
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -180,6 +182,38 @@ async fn direct_paths_are_found_by_what_the_server_sees_of_both_alone() {
     both_direct(&sessions).await;
     let mut channels = channel(&sessions).await;
     talk(&mut channels, 0..10).await;
+    drop(channels);
+    alice.ends().await;
+    bob.ends().await;
+    ends_empty(server).await;
+}
+
+#[tokio::test]
+async fn direct_sockets_take_no_harm_from_strangers() {
+    let server = server().await;
+    let on = || builder(Direct::On(near()));
+    let (alice, bob, sessions) = meet(&server, [on(), on()]).await;
+    both_direct(&sessions).await;
+    let mut channels = channel(&sessions).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut dice = Dice::new(1, 1);
+    for round in 0..20 {
+        for peer in &sessions {
+            let PathKind::Direct(socket) = peer.session.path_kind() else { panic!("it is direct") };
+            for first in [0x00, 0x10, 0x11, 0x12, 0x13, 0x3f, 0x40, 0x7f, 0x80, 0xc0, 0xc3, 0xff] {
+                // Probes of no attempt, QUIC of nobody who was let in, and what is neither.
+                let len = dice.pick(&[1, 63, 64, 65, 1_200, 1_472]);
+                let mut bytes: Vec<u8> = (0..len).map(|_| dice.below(256).to_le_bytes()[0]).collect();
+                bytes[0] = first;
+                stranger.send_to(&bytes, socket).await.unwrap();
+            }
+        }
+        talk(&mut channels, round * 10..round * 10 + 10).await;
+    }
+    assert!(sessions.iter().all(|peer| peer.session.path_kind().is_direct()));
+    // Nobody was answered.
+    let mut heard = [0; 2_048];
+    assert!(stranger.try_recv(&mut heard).is_err());
     drop(channels);
     alice.ends().await;
     bob.ends().await;

@@ -16,6 +16,7 @@ pub mod memory_pair;
 pub mod mutants;
 pub mod nat;
 pub mod peer_scene;
+pub mod peer_world;
 mod quick_hasher;
 pub mod rekey_world;
 pub mod resumable;

@@ -5,7 +5,7 @@ use citadel_tests::sources::{self, SourceFile};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How scenes begin what logs, or leads to it.
-const DRIVERS: [&str; 16] = [
+const DRIVERS: [&str; 17] = [
     "Acceptor::new",
     "AccountClient::new",
     "Accounts::",
@@ -21,6 +21,7 @@ const DRIVERS: [&str; 16] = [
     "citadel_tests::manager_world",
     "citadel_tests::memory_managers",
     "citadel_tests::peer_scene",
+    "citadel_tests::peer_world",
     "citadel_tests::resumable",
 ];
 

@@ -158,7 +158,7 @@ async fn hears_until_the_end(mut peer: PeerConnection) -> KernelResult {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fix_0064_a_node_with_peers_that_is_asked_to_end_has_no_error() {
+async fn fix_0048_a_node_with_peers_that_is_asked_to_end_has_no_error() {
     let setup = Setup::new(Way::Relayed);
     let networks = setup.networks(2);
     let server = Server::start(&setup, &networks).await;
@@ -195,7 +195,7 @@ enum WaitsFor {
 
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn fix_0065_a_kernel_stops_looking_when_its_node_is_asked_to_end(
+async fn fix_0049_a_kernel_stops_looking_when_its_node_is_asked_to_end(
     #[values(WaitsFor::Server, WaitsFor::Peer, WaitsFor::Answer)] waits: WaitsFor,
 ) {
     let setup = Setup::new(Way::Relayed);

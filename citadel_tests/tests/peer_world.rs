@@ -1,6 +1,10 @@
-//! Worlds of peers and their server on a virtual clock and a seeded network.
+//! Worlds of peers and their server on a virtual clock and a seeded network, and a server that lies.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the head of a crate of tests")]
 
+#[path = "peer_world/hostile_server.rs"]
+mod hostile_server;
+#[path = "peer_world/liar.rs"]
+mod liar;
 #[path = "peer_world/seeds.rs"]
 mod seeds;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the head of a crate of tests")]
 
+#[path = "peer_world/hostile_relay.rs"]
+mod hostile_relay;
 #[path = "peer_world/hostile_server.rs"]
 mod hostile_server;
 #[path = "peer_world/liar.rs"]

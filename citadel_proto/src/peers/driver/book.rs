@@ -121,6 +121,26 @@ impl Known {
     }
 }
 
+/// Most parties that a server may speak of. 2,048: twice the pairs that an honest one keeps of a party, for those that come while
+/// others go; with two statements each, 24 MiB.
+const MOST_KNOWN: usize = 2_048;
+
+/// Most vouches that are kept for another look at statements that pinned nothing, in all. 4,096: 22 MiB.
+const MOST_KEPT_VOUCHES: usize = 4_096;
+
+/// `known` without what its vouches say if that is in its pin by now, or if `all` keep too many of them.
+fn bounded(all: &BTreeMap<Party, Known>, mut known: Known) -> Known {
+    if !known.view.vouches.is_empty() {
+        let party = known.view.party;
+        let others = all.iter().filter(|(other, _)| **other != party);
+        let kept: usize = others.map(|(_, known)| known.view.vouches.len()).sum();
+        if known.fault.is_none() || kept + known.view.vouches.len() > MOST_KEPT_VOUCHES {
+            known.view.vouches.clear();
+        }
+    }
+    known
+}
+
 /// Every party that the server has spoken of.
 pub(super) struct Book {
     pages: Mutex<Pages>,
@@ -131,7 +151,7 @@ pub(super) struct Book {
 #[derive(Default)]
 struct Pages {
     known: BTreeMap<Party, Known>,
-    /// Whom the server has spoken of in this session.
+    /// Whom of them the server has spoken of in this session.
     told: BTreeSet<Party>,
     /// It has told everything that there was.
     is_whole: bool,
@@ -151,13 +171,21 @@ impl Book {
     /// A pair is as it is told now.
     pub(super) fn put(&self, known: Known) {
         self.change(|pages| {
-            pages.told.insert(known.view.party);
-            let is_nothing = known.view.shown == Shown::None && !known.view.blocked;
-            match is_nothing {
-                true => pages.known.remove(&known.view.party),
-                false => pages.known.insert(known.view.party, known),
+            let (party, Pages { known: all, told, .. }) = (known.view.party, pages);
+            if known.view.shown == Shown::None && !known.view.blocked {
+                all.remove(&party);
+                told.remove(&party);
+            } else {
+                all.insert(party, bounded(all, known));
+                told.insert(party);
             }
         });
+    }
+
+    /// Whether the server may speak of `party`: of one that it has spoken of always, of others as long as they are not too many.
+    pub(super) fn has_room(&self, party: Party) -> bool {
+        let known = &self.pages.lock().known;
+        known.len() < MOST_KNOWN || known.contains_key(&party)
     }
 
     pub(super) fn put_presence(&self, party: Party, online: Vec<PeerId>) {

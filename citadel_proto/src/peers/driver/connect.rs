@@ -228,13 +228,14 @@ pub(super) async fn dial(
     inner.hub.connect_with(inner.dialer(party, device), config, session, None).await
 }
 
-/// What a caller is told.
-pub(super) fn failure(why: NotMet, error: Option<Arc<EstablishError>>) -> ConnectError {
+/// What a caller is told; `patience` is what an attempt has.
+pub(super) fn failure(why: NotMet, error: Option<Arc<EstablishError>>, patience: Duration) -> ConnectError {
     match (why, error) {
         (NotMet::MayPass | NotMet::Final, Some(error)) => match lane_error(&error) {
             Some(lane) => ConnectError::Lane(lane),
             None => ConnectError::Establish(error),
         },
+        (NotMet::TimedOut, _) => ConnectError::Deadline(patience),
         _ => ConnectError::GaveWay,
     }
 }

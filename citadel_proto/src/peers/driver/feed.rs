@@ -5,7 +5,7 @@ use super::super::{Party, Shown, wire};
 use super::book::Known;
 use super::client::Inner;
 use super::connect;
-use super::uplink::{PeersCallError, Uplink};
+use super::uplink::{Accepting, PeersCallError, Uplink};
 use crate::channel::{RELAY, SERVICE_PREFIX};
 use crate::driver::{Channel, RecvHalf};
 use crate::errors::RecvError;
@@ -78,6 +78,10 @@ impl Feed<'_> {
                     vouches.append(&mut view.vouches);
                     view.vouches = vouches;
                 }
+                // No honest server tells of so many.
+                if view.party != self.uplink.own && !self.inner.book.has_room(view.party) {
+                    return Err(PeersCallError::Malformed);
+                }
                 self.see(view).await;
             }
             Some(PeerAnswer::Vouches { party, vouches }) => self.keep_ahead(party, vouches)?,
@@ -146,12 +150,29 @@ impl Feed<'_> {
     }
 
     /// Two requests crossed: this end's user has said yes before the other one asked.
-    fn accept_crossing(&self, party: Party, statement: Vec<u8>, expect: Option<PeerId>) {
-        let inner = Arc::clone(self.inner);
-        self.inner.tasks.spawn(async move {
-            if let Err(error) = inner.accept(party, &statement, expect).await {
-                log::debug!(target: "citadel::peers", "{party}: {error}");
-            }
-        });
+    fn accept_crossing(&self, party: Party, request: Vec<u8>, expect: Option<PeerId>) {
+        if let Some(accepting) = self.uplink.begin_accepting(party) {
+            let inner = Arc::clone(self.inner);
+            self.inner.tasks.spawn(async move { accept(&inner, accepting, request, expect).await });
+        }
+    }
+}
+
+/// Accepts a request that crossed the own one, once, however often it is told; one that took its place meanwhile, too.
+async fn accept(inner: &Inner, accepting: Accepting, mut request: Vec<u8>, expect: Option<PeerId>) {
+    let mut accepting = Some(accepting);
+    while let Some(one) = accepting.take() {
+        let party = one.party();
+        if let Err(error) = inner.accept(party, &request, expect).await {
+            log::debug!(target: "citadel::peers", "{party}: {error}");
+        }
+        let uplink = one.end();
+        let shown = inner.book.get(party).map(|known| known.view.shown);
+        if let Some(Shown::AskedByThem { statement }) = shown
+            && statement != request
+        {
+            request = statement;
+            accepting = uplink.begin_accepting(party);
+        }
     }
 }

@@ -14,6 +14,7 @@ use citadel_crypt::Timestamp;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Instance, Psk, RefusalCode};
 use citadel_crypt::ratchets::rekey::Side;
+use core::time::Duration;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -166,10 +167,11 @@ impl Caller {
     /// Waits for the outcome, on state.
     pub(super) async fn outcome(&self) -> Result<PeerSession, ConnectError> {
         let meetings = &self.inner.meetings;
+        let patience = self.inner.config.meeting().patience;
         let mut changes = meetings.changes.subscribe();
         loop {
             changes.mark_unchanged();
-            if let Some(result) = meetings.all.lock().outcome(self.device) {
+            if let Some(result) = meetings.all.lock().outcome(self.device, patience) {
                 return result;
             }
             if changes.changed().await.is_err() {
@@ -218,7 +220,7 @@ impl All {
         meet
     }
 
-    fn outcome(&mut self, device: PeerId) -> Option<Result<PeerSession, ConnectError>> {
+    fn outcome(&mut self, device: PeerId, patience: Duration) -> Option<Result<PeerSession, ConnectError>> {
         let meet = self.meets.get(&device)?;
         match &meet.outcome {
             Outcome::Pending => None,
@@ -228,7 +230,7 @@ impl All {
                 self.arrivals.retain(|arrived| arrived.session.instance() != instance);
                 Some(Ok(PeerSession { session, party, trust }))
             }
-            Outcome::Failed(why) => Some(Err(connect::failure(*why, meet.error.clone()))),
+            Outcome::Failed(why) => Some(Err(connect::failure(*why, meet.error.clone(), patience))),
         }
     }
 }

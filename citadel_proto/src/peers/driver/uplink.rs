@@ -10,7 +10,7 @@ use bytes::Bytes;
 use citadel_crypt::addr::PeerId;
 use core::time::Duration;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
@@ -83,6 +83,31 @@ pub(super) struct Uplink {
     pub(super) own: Party,
     send: AsyncMutex<SendHalf>,
     waiting: Mutex<Waiting>,
+    /// Parties whose requests are being accepted without a user.
+    accepting: Mutex<BTreeSet<Party>>,
+}
+
+/// The one acceptance of a party's request that is under way; over when this goes.
+pub(super) struct Accepting {
+    uplink: Arc<Uplink>,
+    party: Party,
+}
+
+impl Accepting {
+    pub(super) const fn party(&self) -> Party {
+        self.party
+    }
+
+    /// Another may begin.
+    pub(super) fn end(self) -> Arc<Uplink> {
+        Arc::clone(&self.uplink)
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.uplink.accepting.lock().remove(&self.party);
+    }
 }
 
 #[derive(Default)]
@@ -114,7 +139,14 @@ impl Uplink {
         let server = session.peer_id();
         let own = session.cid().map_or_else(|| Party::Transient(session.own_id()), Party::Account);
         let (send, waiting) = (AsyncMutex::new(send), Mutex::default());
-        Ok((Arc::new(Self { session, server, own, send, waiting }), recv))
+        let accepting = Mutex::default();
+        Ok((Arc::new(Self { session, server, own, send, waiting, accepting }), recv))
+    }
+
+    /// Takes the acceptance of a request of `party` upon itself, unless one is under way.
+    pub(super) fn begin_accepting(self: &Arc<Self>, party: Party) -> Option<Accepting> {
+        let is_first = self.accepting.lock().insert(party);
+        is_first.then(|| Accepting { uplink: Arc::clone(self), party })
     }
 
     /// This end as pins know it.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the head of a crate of tests")]
 
+#[path = "peer_world/fair.rs"]
+mod fair;
 #[path = "peer_world/hostile_relay.rs"]
 mod hostile_relay;
 #[path = "peer_world/hostile_server.rs"]
@@ -10,3 +12,5 @@ mod hostile_server;
 mod liar;
 #[path = "peer_world/seeds.rs"]
 mod seeds;
+#[path = "peer_world/trips.rs"]
+mod trips;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 /// Both ends of a session, each endpoint with one.
 pub(crate) struct Ours {
     channel: Channel,
-    payloads: Vec<Bytes>,
+    payloads: Payloads,
     _session: Session,
     _endpoint: Endpoint,
     _server: JoinHandle<()>,
@@ -33,20 +33,27 @@ impl Ours {
         });
         let session = client.connect(addr).await.expect("a session");
         let channel = session.channel().expect("channel 0");
-        Self { channel, payloads: Vec::new(), _session: session, _endpoint: client, _server: task }
+        Self { channel, payloads: Payloads::default(), _session: session, _endpoint: client, _server: task }
     }
+}
 
-    fn payload(&mut self, len: usize) -> Bytes {
-        if let Some(payload) = self.payloads.iter().find(|payload| payload.len() == len) {
+/// Messages, each length made once.
+#[derive(Default)]
+pub(crate) struct Payloads(Vec<Bytes>);
+
+impl Payloads {
+    /// The message of that length.
+    pub(crate) fn of(&mut self, len: usize) -> Bytes {
+        if let Some(payload) = self.0.iter().find(|payload| payload.len() == len) {
             return payload.clone();
         }
-        self.payloads.push(Bytes::from(vec![7; len]));
-        self.payload(len)
+        self.0.push(Bytes::from(vec![7; len]));
+        self.of(len)
     }
 }
 
 /// Ends with the client. A message of one byte ends a batch and is answered.
-async fn serve(mut channel: Channel, role: Role) {
+pub(crate) async fn serve(mut channel: Channel, role: Role) {
     while let Ok(Some(message)) = channel.recv().await {
         let answer = match role {
             Role::Echo => message,
@@ -62,7 +69,7 @@ async fn serve(mut channel: Channel, role: Role) {
 impl Pair for Ours {
     fn send_all(&mut self, len: usize, count: usize) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let payload = self.payload(len);
+            let payload = self.payloads.of(len);
             for _ in 0..count {
                 self.channel.send(payload.clone()).await.expect("an open session");
             }
@@ -73,7 +80,7 @@ impl Pair for Ours {
 
     fn echo(&mut self, len: usize) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let payload = self.payload(len);
+            let payload = self.payloads.of(len);
             self.channel.send(payload).await.expect("an open session");
             let echo = self.channel.recv().await.expect("an open session");
             assert_eq!(echo.map(|echo| echo.len()), Some(len));

@@ -18,7 +18,7 @@ pub use talk::{Talk, hear, heard_of, message, say};
 
 use crate::canary;
 use citadel_proto::driver::memory::{Faults, Network};
-use citadel_sdk::{Identity, NetKernel, NodeBuilder, SecrecyMode, Suite};
+use citadel_sdk::{Direct, Identity, NetKernel, NodeBuilder, SecrecyMode, Suite};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -70,10 +70,11 @@ impl Setup {
     /// A client's node with this kernel.
     pub fn node<K: NetKernel>(&self, kernel: K, identity: impl Into<Arc<Identity>>) -> NodeBuilder<K> {
         canary::watch();
-        match self.way {
-            Way::Relayed => {}
-        }
-        let builder = NodeBuilder::new(kernel).identity(identity).secrecy(self.secrecy).resume(self.resume);
+        let direct = match self.way {
+            Way::Relayed => Direct::Off,
+        };
+        let builder = NodeBuilder::new(kernel).identity(identity).direct(direct);
+        let builder = builder.secrecy(self.secrecy).resume(self.resume);
         match self.suite {
             Some(suite) => builder.suites([suite]),
             None => builder,

@@ -1,6 +1,7 @@
 //! Cases of `citadel_sdk`: endpoints, over real sockets where the function is about one.
 
 use super::pairs::{Pair, forget, works};
+use citadel_proto::driver::Tcp;
 use citadel_sdk::{Endpoint, EndpointConfig, Identity, TrustPolicy};
 use citadel_tests::canary;
 use citadel_tests::cancel::{Outcome, at_each_poll, poll_then_drop};
@@ -56,6 +57,17 @@ async fn endpoint_bind_with() {
         let (identity, config) = (Identity::generate(), EndpointConfig::default());
         let outcome = poll_then_drop(Endpoint::bind_with(identity, "127.0.0.1:0", config), polls).await;
         still_works(&Endpoint::client(Identity::generate()), &server().await).await;
+        forget(outcome)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn endpoint_connect_over() {
+    let (server, client) = (server().await, Endpoint::client(Identity::generate()));
+    at_each_poll(MOST, async |polls| {
+        let outcome = poll_then_drop(client.connect_over(Tcp, server.addr()), polls).await;
+        still_works(&client, &server).await;
         forget(outcome)
     })
     .await;

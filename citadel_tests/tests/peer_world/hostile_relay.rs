@@ -247,7 +247,7 @@ async fn whatever_is_done_to_a_relayed_message_nothing_is_lost_doubled_or_believ
 }
 
 #[tokio::test(start_paused = true)]
-async fn fix_0072_a_caller_whose_attempt_takes_too_long_is_told_that() {
+async fn fix_0060_a_caller_whose_attempt_takes_too_long_is_told_that() {
     let two = Two::peers().await;
     let (_tape, _tasks) = relays(&two, [Act::Cut(1), Act::Nothing]);
     match two.alice.peers.connect(two.bob.party).await {
@@ -353,7 +353,7 @@ mod floods {
     use futures::future::join;
 
     #[tokio::test(start_paused = true)]
-    async fn fix_0070_a_server_that_tells_of_ever_more_parties_is_heard_no_more() {
+    async fn fix_0058_a_server_that_tells_of_ever_more_parties_is_heard_no_more() {
         let liar = Liar::new();
         let (alice, mut line) = liar.victim(0xA).await;
         let flood = async {
@@ -374,7 +374,7 @@ mod floods {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn fix_0071_a_request_that_is_told_again_and_again_is_accepted_once() {
+    async fn fix_0059_a_request_that_is_told_again_and_again_is_accepted_once() {
         let liar = Liar::new();
         let (alice, mut to_alice) = liar.victim(0xA).await;
         let (bob, mut to_bob) = liar.victim(0xB).await;

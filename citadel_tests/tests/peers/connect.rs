@@ -95,7 +95,7 @@ async fn peer_to_peer_connect_transient(
             assert_eq!(peer.trust, PeerTrust::Verified);
             greet(peer, id.clone())
         });
-        let node = NodeBuilder::new(kernel).identity(identity).require_verified(require_verified);
+        let node = relayed(kernel, identity).require_verified(require_verified);
         async move {
             let node = match trust {
                 Some(trust) => node.trust(trust),

@@ -6,8 +6,9 @@ use citadel_sdk::prelude::*;
 use citadel_sdk::{CloseReason, Direct, DirectConfig, Locality, PathKind, PeerSession, SessionEvent};
 use citadel_tests::world::Dice;
 use core::time::Duration;
-use futures::future::{join, join_all};
+use futures::future::{join, join_all, select};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
 
@@ -281,4 +282,25 @@ async fn direct_sessions_end_in_order_when_their_time_without_the_server_is_over
     assert!(other.clean, "{other}");
     alice.ends().await;
     bob.ends().await;
+}
+
+/// The end that accepts the new path has left the lane when the other one has not heard of it.
+#[tokio::test]
+async fn fix_0061_a_session_that_closes_as_it_moves_closes_clean() {
+    let server = server().await;
+    for round in 0..12 {
+        let on = || builder(Direct::On(near()));
+        let names = [format!("alice{round}"), format!("bob{round}")];
+        let (alice, bob, sessions) = meet_as([&names[0], &names[1]], &server, [on(), on()]).await;
+        let [one, other] = &sessions;
+        let (near, far) =
+            (is_carried(&one.session, PathKind::is_direct), is_carried(&other.session, PathKind::is_direct));
+        select(pin!(near), pin!(far)).await;
+        let closed = join(one.session.close(0, "done"), other.session.close(0, "done")).await;
+        assert!(closed.0.clean && closed.1.clean, "round {round}: {closed:?}");
+        for client in [alice, bob] {
+            client.node.shutdown().await.unwrap();
+        }
+    }
+    ends_empty(server).await;
 }

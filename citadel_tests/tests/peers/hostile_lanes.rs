@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 /// A lane whose bytes somebody holds in the hand.
 struct Tapped {
@@ -33,7 +34,7 @@ fn tapped(lane: Channel) -> (DuplexStream, Tapped) {
     let (reads, reading) = watch::channel(true);
     let (mut send, mut recv) = lane.split();
     let (mut read, mut write) = tokio::io::split(far);
-    let pump = tokio::spawn(async move {
+    let pump = TaskTracker::new().spawn(async move {
         let up = async {
             let mut buffer = vec![0; 16 << 10];
             loop {
@@ -186,7 +187,7 @@ async fn a_lane_that_stands_still_holds_up_nobody_else_and_loses_nothing() {
     let arrived = honest.alice.peers.accept_session().await.session;
     tap.reads.send_replace(false);
     let mut to_mallory = arrived.open_channel().await.unwrap();
-    let sending = tokio::spawn(async move {
+    let sending = TaskTracker::new().spawn(async move {
         for number in 0..MESSAGES {
             to_mallory.send(vec![number as u8; 60_000]).await.unwrap();
         }

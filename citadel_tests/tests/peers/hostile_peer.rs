@@ -112,7 +112,7 @@ async fn what_is_no_request_ends_its_channel_and_nothing_else() {
     messages.push(ask[..ask.len() - 1].to_vec());
     messages.extend((0..watch.len()).map(|end| watch[..end].to_vec()));
     for message in messages {
-        assert_eq!(mallory.line().is_ended_by(message.clone()).await, 1, "{} bytes", message.len());
+        assert_eq!(mallory.line().end_by(message.clone()).await, 1, "{} bytes", message.len());
     }
     honest.goes_on().await;
     // Its session stands, and a request is answered as ever; that of a channel which has ended is not.

@@ -33,7 +33,7 @@ impl Raw {
 
     /// A service channel of peers.
     pub(crate) fn line(&self) -> Line {
-        Line { channel: self.session.open_service_channel(PEERS_SERVICE).unwrap(), last: 0 }
+        Line { channel: self.session.open_service_channel(PEERS_SERVICE).unwrap(), own: self.party, last: 0 }
     }
 
     /// What a request of this client to be a peer of `to` says.
@@ -66,6 +66,7 @@ impl Raw {
 /// An open service channel of peers.
 pub(crate) struct Line {
     pub(crate) channel: Channel,
+    own: Party,
     last: u64,
 }
 
@@ -97,12 +98,14 @@ impl Line {
         }
     }
 
-    /// Everything that the server tells who begins to watch.
+    /// Everything that the server tells of others to who begins to watch.
     pub(crate) async fn watch(&mut self) -> Vec<View> {
         assert_eq!(self.ask(&PeerAsk::Watch).await, PeerAnswer::Done);
         let mut views = Vec::new();
         loop {
             match self.hears().await {
+                // What the account's own devices said of each other: nothing.
+                (0, PeerAnswer::View(view)) if view.party == self.own => assert_eq!(view.vouches, [[]; 0]),
                 (0, PeerAnswer::View(view)) => views.push(view),
                 (0, PeerAnswer::Synced) => return views,
                 other => panic!("{other:?}"),
@@ -117,7 +120,7 @@ impl Line {
     }
 
     /// Says something that is no request; the code with which the server ends the channel, in both directions.
-    pub(crate) async fn is_ended_by(mut self, message: impl Into<Bytes>) -> u32 {
+    pub(crate) async fn end_by(mut self, message: impl Into<Bytes>) -> u32 {
         self.channel.send(message).await.unwrap();
         code_of(&mut self.channel).await
     }

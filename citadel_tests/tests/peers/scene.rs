@@ -78,7 +78,7 @@ pub(crate) async fn client_as(server: &Node<EmptyKernel>, user: &str, identity: 
 }
 
 /// A node whose sessions with peers stay on lanes.
-fn relayed<K: NetKernel>(kernel: K, identity: impl Into<Arc<Identity>>) -> NodeBuilder<K> {
+pub(crate) fn relayed<K: NetKernel>(kernel: K, identity: impl Into<Arc<Identity>>) -> NodeBuilder<K> {
     NodeBuilder::new(kernel).identity(identity).direct(Direct::Off)
 }
 

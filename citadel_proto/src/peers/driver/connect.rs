@@ -85,7 +85,7 @@ impl ConnectError {
 
 impl PeerClient {
     /// A session with a device of `party` that is there: the one that there is, or a new one. If both ends ask at the same
-    /// time, both get the same. Resolves within [`connect_deadline`](super::client::PeersConfig::connect_deadline).
+    /// time, both get the same. Resolves within [`connect_deadline`](super::config::PeersConfig::connect_deadline).
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -96,7 +96,7 @@ impl PeerClient {
         self.connect_with(party, None).await
     }
 
-    /// The same with a pre-shared key, which the peer must [accept](super::client::PeersConfig::accepted_psks).
+    /// The same with a pre-shared key, which the peer must [accept](super::config::PeersConfig::accepted_psks).
     ///
     /// # Errors
     /// [`ConnectError`].

@@ -10,6 +10,7 @@
 mod board;
 mod book;
 mod client;
+mod config;
 mod connect;
 mod direct;
 mod doors;
@@ -26,7 +27,8 @@ mod vouches;
 
 pub use board::Switchboard;
 pub use book::{PeerEvent, PeerEvents, PeerInfo, Pinned, Standing};
-pub use client::{PeerClient, PeersConfig, PeersError};
+pub use client::{PeerClient, PeersError};
+pub use config::PeersConfig;
 pub use connect::ConnectError;
 pub use direct::{Direct, DirectConfig, Observer, ObserverError};
 pub use meetings::PeerSession;

@@ -144,13 +144,16 @@ async fn hear(channel: &mut Channel) -> Result<PeerAnswer, CallError> {
     Ok(decode_answer(&message).unwrap().1)
 }
 
-/// What an account is told of its pairs.
+/// What an account is told of its pairs with others.
 pub(crate) async fn look_at_peers(session: Session) -> Result<Vec<View>, CallError> {
+    let own = session.cid().map(Party::Account);
     let mut channel = session.open_service_channel(PEERS_SERVICE)?;
     assert_eq!(exchange(&mut channel, &PeerAsk::Watch).await?, PeerAnswer::Done);
     let mut views = Vec::new();
     while let PeerAnswer::View(view) = hear(&mut channel).await? {
-        views.push(view);
+        if Some(view.party) != own {
+            views.push(view);
+        }
     }
     Ok(views)
 }

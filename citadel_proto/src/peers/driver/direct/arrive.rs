@@ -1,7 +1,8 @@
 //! Connections of peers on the direct socket, from addresses that an attempt has heard.
 
 use super::super::client::Inner;
-use crate::driver::{Arriving, EstablishError, Hub, Punch};
+use super::attempt::Of;
+use crate::driver::{Arriving, EstablishError, Hub, Punch, WeakSession};
 use crate::peers::Party;
 use crate::session::PathKind;
 use citadel_crypt::addr::PeerId;
@@ -19,17 +20,24 @@ const OF_ONE: u8 = 4;
 
 /// Whose connection it may be.
 pub(super) struct Slot {
-    pub(super) device: PeerId,
-    pub(super) party: Party,
-    pub(super) instance: Instance,
+    device: PeerId,
+    party: Party,
+    instance: Instance,
+    session: WeakSession,
     /// Told when one carries the session.
-    pub(super) taken: mpsc::Sender<()>,
-    pub(super) used: AtomicU8,
+    taken: mpsc::Sender<()>,
+    used: AtomicU8,
 }
 
 impl Slot {
-    pub(super) fn new(device: PeerId, party: Party, instance: Instance, taken: mpsc::Sender<()>) -> Self {
-        Self { device, party, instance, taken, used: AtomicU8::new(0) }
+    pub(super) fn new(of: &Of, taken: mpsc::Sender<()>) -> Self {
+        let Of { device, party, instance, session, .. } = of.clone();
+        Self { device, party, instance, session, taken, used: AtomicU8::new(0) }
+    }
+
+    /// Whether the session may move: one that closes does so where it is.
+    fn may_move(&self) -> bool {
+        self.session.upgrade().is_some_and(|session| session.closing().is_none())
     }
 }
 
@@ -107,7 +115,8 @@ async fn take(inner: &Inner, slot: &Slot, arriving: Arriving) -> Result<bool, Es
     let (config, session) = (Arc::clone(&inner.answering), inner.config.session.clone());
     let identified = inner.hub.identify(io, from.to_string().as_bytes(), config, session, false).await?;
     let is_it = identified.peer_id() == slot.device
-        && matches!(identified.request(), Request::Resume(asked) if asked.instance == slot.instance);
+        && matches!(identified.request(), Request::Resume(asked) if asked.instance == slot.instance)
+        && slot.may_move();
     if !is_it {
         identified.refuse(RefusalCode::REQUEST).await;
         return Ok(false);

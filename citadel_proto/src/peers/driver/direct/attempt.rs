@@ -73,7 +73,7 @@ pub(super) async fn run(
 ) -> ProbeResult {
     let mut line = Line::open(inner, keys.tag());
     let (taken, mut is_taken) = mpsc::channel(1);
-    let slot = Arc::new(Slot::new(of.device, of.party, of.instance, taken));
+    let slot = Arc::new(Slot::new(of, taken));
     let mut attempt = Attempt { inner, punch, of, slot, open: Vec::new(), connecting: None };
     let now = inner.hub.now();
     let mut machine = Probing::new(of.side, keys, candidates, config.locality, config.times, now);
@@ -141,7 +141,8 @@ fn connect(
     let (hub, punch, session) = (inner.hub.clone(), Arc::clone(punch), of.session.clone());
     async move {
         let io = punch.connect(to).await?;
-        let session = session.upgrade().ok_or(io::ErrorKind::NotConnected).map_err(io::Error::from)?;
+        let session = session.upgrade().filter(|session| session.closing().is_none());
+        let session = session.ok_or(io::ErrorKind::NotConnected).map_err(io::Error::from)?;
         hub.move_to(&session, io, PathKind::Direct(to)).await
     }
     .boxed()

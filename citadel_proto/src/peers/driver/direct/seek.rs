@@ -89,7 +89,8 @@ impl Seeker {
             tokio::select! {
                 biased;
                 event = events.next() => match event {
-                    None | Some(SessionEvent::Closing(_) | SessionEvent::Closed(_)) => return,
+                    None | Some(SessionEvent::Closed(_)) => return,
+                    Some(SessionEvent::Closing(_)) => return self.see_through(events).await,
                     Some(_) => self.stand(),
                 },
                 ended = or_never(&mut self.attempt) => self.on_ended(ended),
@@ -117,6 +118,18 @@ impl Seeker {
                 () = until(&inner, look_at) => self.look(),
                 () = until(&inner, alone_until) => self.part(),
             }
+        }
+    }
+
+    /// The session begins to close. A move that the peer may have made already is made here as well, or this end waits on the
+    /// path that the peer has left; none is begun any more.
+    async fn see_through(mut self, mut events: SessionEvents) {
+        let Some(attempt) = &mut self.attempt else { return };
+        let is_over = async { while !matches!(events.next().await, None | Some(SessionEvent::Closed(_))) {} };
+        tokio::select! {
+            biased;
+            () = is_over => {}
+            _ = attempt => {}
         }
     }
 

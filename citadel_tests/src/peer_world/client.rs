@@ -225,8 +225,14 @@ impl Client {
         summary.is_clean()
     }
 
-    /// Ends at once and without a word: its network goes first.
+    /// Ends at once and without a word.
     pub(super) async fn kill(&self) {
+        self.fall().await;
+        self.ends().await;
+    }
+
+    /// The same; its network goes first. What is left of it has still to [end](Self::ends).
+    pub(super) async fn fall(&self) {
         self.say(format_args!("is killed"));
         self.world.networks[self.number].take_down();
         self.world.ledger.killed(self.number);
@@ -237,11 +243,10 @@ impl Client {
         self.shown.lock().clear();
         *self.server.lock() = None;
         self.world.networks[self.number].heal();
-        self.ends().await;
     }
 
     /// Nothing of it is left.
-    async fn ends(&self) {
+    pub(super) async fn ends(&self) {
         let ledger = &self.world.ledger;
         self.killed.cancel();
         self.users.close();

@@ -56,20 +56,26 @@ impl World {
     async fn acquaint(&self, one: &Client, other: &Client) {
         let (Some(here), Some(there)) = (self.party(one.number), self.party(other.number)) else { return };
         let agree = async {
-            // Whoever has asked, or is a peer, is told so.
-            while let Err(error) = one.peers.ask(there, None).await {
-                if !error.is_retryable() {
+            loop {
+                // Whoever has asked, or is a peer, is told so.
+                while let Err(error) = one.peers.ask(there, None).await {
+                    if !error.is_retryable() {
+                        break;
+                    }
+                    pass(Duration::from_secs(1)).await;
+                }
+                let (mine, theirs) = join(one.peers.registered(there), other.peers.registered(here)).await;
+                if mine.is_ok() && theirs.is_ok() {
                     break;
                 }
+                // One of them took its consent back when the server did not hear it, and says so again.
                 pass(Duration::from_secs(1)).await;
             }
-            let (mine, theirs) = join(one.peers.registered(there), other.peers.registered(here)).await;
             join(one.peers.online(there), other.peers.online(here)).await;
-            mine.is_ok() && theirs.is_ok()
         };
         let agreed = timeout(SOON, agree).await;
         self.promise(
-            agreed == Ok(true),
+            agreed.is_ok(),
             format_args!("clients {} and {} are no peers: {agreed:?}", one.number, other.number),
         );
     }

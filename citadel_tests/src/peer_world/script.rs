@@ -40,6 +40,8 @@ pub enum Step {
     Leave(usize),
     /// A client ends at once.
     Kill(usize),
+    /// A client ends at once, comes again at once, and wants a session with the second, who may not have noticed.
+    Reborn(usize, usize),
     /// It comes again.
     Come(usize),
     /// The first is no peer of the second any more.
@@ -97,7 +99,8 @@ fn trouble(dice: &mut Dice, a: usize, b: usize) -> Step {
         26 => Step::Restart(true, dice.time(Duration::from_secs(2))),
         27..=28 => Step::Restart(false, dice.time(Duration::from_secs(2))),
         29 => Step::Leave(a),
-        30..=31 => Step::Kill(a),
+        30 => Step::Kill(a),
+        31 => Step::Reborn(a, b),
         32..=35 => Step::Come(a),
         36 => Step::Part(a, b),
         _ => Step::Befriend(a, b),

@@ -62,6 +62,7 @@ impl World {
                 client.leave().await;
             }),
             Step::Kill(a) => self.wish(a, |client| async move { client.kill().await }),
+            Step::Reborn(a, b) => self.reborn(a, b),
             Step::Come(a) => {
                 if self.client(a).is_none() {
                     Client::start(self, a).await;
@@ -111,6 +112,26 @@ impl World {
                 }
                 Err(_) => client.say(format_args!("gives up on client {b}")),
             }
+        });
+    }
+
+    /// A client falls and is there again before anyone knows, with a wish.
+    fn reborn(&self, a: usize, b: usize) {
+        let Some(party) = self.party(b) else { return };
+        self.wish(a, |client| async move {
+            client.fall().await;
+            let again = Client::start(&client.world, a).await;
+            let reach = async {
+                let there = timeout(PATIENCE / 4, again.peers.online(party)).await;
+                if there.is_err() {
+                    return;
+                }
+                match again.peers.connect(party).await {
+                    Ok(met) => again.show(met, "is there, after all"),
+                    Err(error) => again.say(format_args!("no session with client {b}, after all: {error}")),
+                }
+            };
+            tokio::join!(client.ends(), reach);
         });
     }
 

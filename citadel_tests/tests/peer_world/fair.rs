@@ -8,7 +8,7 @@ use citadel_crypt::handshake::{
 use citadel_crypt::identity::Identity;
 use citadel_crypt::suite::Native;
 use citadel_proto::accounts::{Accounts, AccountsConfig, RateLimits};
-use citadel_proto::backend::{Backend, Device, Memory, NewAccount, PasswordHash, UnixTime};
+use citadel_proto::backend::{Backend, Device, Memory, NewAccount, PairLimits, PasswordHash, UnixTime};
 use citadel_proto::driver::memory::{Faults, Pipe, pair_with};
 use citadel_proto::driver::{Channel, Hub, Session};
 use citadel_proto::peers::wire::{self, LaneFrom, LaneOpen};
@@ -20,7 +20,7 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 const LANES: usize = 64;
@@ -81,11 +81,12 @@ impl Post {
         if cid == CALLED {
             return;
         }
+        let limits = PairLimits { pairs: 1_024, requests: 64, now: UnixTime(1) };
         let mut pair = Pair::default();
         for half in [&mut pair.lower, &mut pair.upper] {
             half.stance = Stance::Accepted;
         }
-        self.backend().put_pair(Cid(cid), Cid(CALLED), &pair, None, 1_024).await.unwrap();
+        self.backend().put_pair(Cid(cid), Cid(CALLED), &pair, None, limits).await.unwrap();
     }
 
     /// An account's client with its session.
@@ -159,6 +160,11 @@ fn jain(shares: &[f64]) -> f64 {
     sum * sum / (shares.len() as f64 * squares)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the clock is paused")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_stalls_and_one_that_is_greedy_take_nothing_from_the_rest() {
     let post = Post::new();
@@ -179,7 +185,7 @@ async fn a_lane_that_stalls_and_one_that_is_greedy_take_nothing_from_the_rest() 
             reads.spawn(read(channel, Arc::clone(&counts)));
         }
     });
-    let begin = tokio::time::Instant::now() + Duration::from_secs(1);
+    let begin = now() + Duration::from_secs(1);
     sleep_until(begin).await;
     let before = *taken.lock();
     sleep_until(begin + TIME).await;

@@ -10,7 +10,7 @@ use citadel_proto::RecvError;
 use citadel_proto::driver::{EstablishError, Hub};
 use citadel_proto::peers::{
     Acceptance, ConnectError, Party, PeerAnswer, PeerEvent, PeerTrust, PeersCallError, PeersError, PinError,
-    RequestHash, Shown, Standing, Statement,
+    RequestHash, Shown, Standing, Statement, StatementNumber,
 };
 use core::time::Duration;
 use futures::FutureExt;
@@ -130,6 +130,7 @@ async fn who_is_named_by_peer_id_cannot_be_swapped_before_registration() {
         from: bob.party,
         to: alice.party,
         request: RequestHash::of(&said.request),
+        number: StatementNumber(1),
         requester: alice.device(),
     });
     let theirs = acceptance.sign(&mallory.identity).unwrap();
@@ -145,7 +146,7 @@ async fn who_is_named_by_peer_id_cannot_be_swapped_before_registration() {
     to_alice.shows(bob.party, shown, &[bob.device()]).await;
     to_alice.settles(&alice).await;
     let info = alice.peers.registered(bob.party).await.unwrap();
-    assert_eq!(info.pinned.unwrap().trust, PeerTrust::Verified);
+    assert_eq!(info.pinned.unwrap().least_trust(), Some(PeerTrust::Verified));
     to_mallory.settles(&mallory).await;
     for victim in [alice, bob, mallory] {
         victim.ends().await;
@@ -163,7 +164,7 @@ async fn who_is_swapped_from_the_first_is_seen_to_be_unverified_and_refused_wher
         let shown = Shown::Peers { mine: said.request, theirs: said.acceptance };
         to_alice.shows(mallory.party, shown, &[mallory.device()]).await;
         let info = alice.peers.registered(mallory.party).await.unwrap();
-        assert_eq!(info.pinned.unwrap().trust, PeerTrust::FirstUse);
+        assert_eq!(info.pinned.unwrap().least_trust(), Some(PeerTrust::FirstUse));
         if is_required {
             let met = alice.peers.connect(mallory.party).await;
             assert!(matches!(met, Err(ConnectError::Pin(PinError::NotVerified))), "{met:?}");

@@ -1,6 +1,6 @@
 //! Nodes that run the peer-connection kernel, each as if it were the first: one session for each two, and an orderly end.
 
-use super::scene::{account, ends_empty, run, server};
+use super::scene::{account, ends_empty, relayed, run, server};
 use citadel_sdk::prelude::*;
 use citadel_sdk::{PeerTrust, ServerTrust};
 use futures::future::join_all;

@@ -129,9 +129,11 @@ async fn direct_paths_that_change_under_ten_thousand_messages_lose_double_and_re
             send_numbers(&mut near, round * EACH..round * EACH + EACH / 2).await;
             // One end leaves the path, with messages on it; the lane carries the others, and then another direct path.
             let leaves = if round % 2 == 0 { &alice } else { &bob };
+            let mut events = sessions[0].session.events();
             leaves.peers.network_changed();
             send_numbers(&mut near, round * EACH + EACH / 2..(round + 1) * EACH).await;
-            is_carried(&sessions[0].session, |kind| !kind.is_direct()).await;
+            // The lane may have come and gone meanwhile: what is seen of it is a path with another number.
+            while !matches!(events.next().await, Some(SessionEvent::Attached { .. })) {}
         }
         near.finish().await.unwrap();
         near.acknowledged().await.unwrap();

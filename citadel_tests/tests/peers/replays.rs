@@ -5,7 +5,7 @@ use super::scene::{Client, befriend, client, ends_empty, server_on};
 use citadel_proto::backend::{Backend, Memory, PairLimits, UnixTime};
 use citadel_proto::peers::Pair;
 use citadel_sdk::prelude::*;
-use citadel_sdk::{Cid, PeersError, PinError, Standing};
+use citadel_sdk::{Cid, Standing};
 use futures::future::join;
 use std::sync::Arc;
 
@@ -44,12 +44,18 @@ impl Scene {
         told(&self.alice).await;
     }
 
+    /// Alice has told the server again that she took her consent back (FIX-0062).
+    async fn is_taken_back(&self) {
+        let (alice, bob) = self.cids();
+        while self.backend.pair(alice, bob).await.unwrap().is_some_and(|stored| stored.pair.is_agreed()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn nothing_comes_of_it(&self) {
         let info = self.alice.peers.info(self.bob.party);
         assert!(info.is_none_or(|info| info.pinned.is_none() && info.standing == Standing::Nothing));
         let peers = &self.alice.peers;
-        let registered = peers.registered(self.bob.party).await;
-        assert!(matches!(registered, Err(PeersError::Pin(PinError::Withdrawn))), "{registered:?}");
         assert!(peers.connect(self.bob.party).await.is_err());
         assert!(self.bob.peers.connect(self.alice.party).await.is_err(), "he is refused");
     }
@@ -68,6 +74,7 @@ async fn fix_0043_a_removed_peer_is_none_again_because_the_server_says_so() {
     scene.alice.peers.remove(scene.bob.party).await.unwrap();
     scene.shows_again(&agreed).await;
     scene.nothing_comes_of_it().await;
+    scene.is_taken_back().await;
     // What is said anew counts, again and again.
     for _ in 0..3 {
         scene.alice.peers.remove(scene.bob.party).await.unwrap();
@@ -77,6 +84,7 @@ async fn fix_0043_a_removed_peer_is_none_again_because_the_server_says_so() {
     }
     let latest = scene.pair().await;
     scene.shows_again(&agreed).await;
+    scene.is_taken_back().await;
     scene.shows_again(&latest).await;
     scene.alice.peers.registered(scene.bob.party).await.unwrap();
     scene.ends().await;
@@ -96,5 +104,6 @@ async fn who_was_blocked_is_no_peer_because_the_server_says_so() {
     scene.alice.peers.set_blocked(scene.bob.party, true).await.unwrap();
     scene.shows_again(&agreed).await;
     scene.nothing_comes_of_it().await;
+    scene.is_taken_back().await;
     scene.ends().await;
 }

@@ -1,7 +1,7 @@
 //! The task of a client's session with its server, as far as peers are concerned: reads what the server says, takes in lanes.
 
-use super::super::message::{PeerAnswer, View};
-use super::super::{Party, Shown, wire};
+use super::super::message::{PeerAnswer, PeerAsk, View};
+use super::super::{Party, PinError, Shown, wire};
 use super::book::Known;
 use super::client::Inner;
 use super::connect;
@@ -138,6 +138,9 @@ impl Feed<'_> {
         if let Some(fault) = &fault {
             log::warn!(target: "citadel::peers", "{party}: {fault}");
         }
+        if fault == Some(PinError::Withdrawn) {
+            self.take_back_again(party);
+        }
         let was_peer =
             inner.book.get(party).is_some_and(|known| matches!(known.view.shown, Shown::Peers { .. }));
         let is_peer = matches!(view.shown, Shown::Peers { .. });
@@ -147,6 +150,19 @@ impl Feed<'_> {
             inner.part(party);
         }
         inner.close_disowned(uplink.server, party);
+    }
+
+    /// The server has not heard that this end took its consent back, or shows it all the same: it is told again, once at a time.
+    fn take_back_again(&self, party: Party) {
+        if let Some(telling) = self.uplink.begin_accepting(party) {
+            let uplink = Arc::clone(self.uplink);
+            self.inner.tasks.spawn(async move {
+                if let Err(error) = uplink.ask(&PeerAsk::Remove(party)).await {
+                    log::debug!(target: "citadel::peers", "{party}: {error}");
+                }
+                drop(telling);
+            });
+        }
     }
 
     /// Two requests crossed: this end's user has said yes before the other one asked.

@@ -83,11 +83,11 @@ pub(super) struct Uplink {
     pub(super) own: Party,
     send: AsyncMutex<SendHalf>,
     waiting: Mutex<Waiting>,
-    /// Parties whose requests are being accepted without a user.
+    /// Parties of whom something is being said without a user: an acceptance, or a removal once more.
     accepting: Mutex<BTreeSet<Party>>,
 }
 
-/// The one acceptance of a party's request that is under way; over when this goes.
+/// The one thing that is said of a party without a user, while it is under way; over when this goes.
 pub(super) struct Accepting {
     uplink: Arc<Uplink>,
     party: Party,
@@ -143,7 +143,7 @@ impl Uplink {
         Ok((Arc::new(Self { session, server, own, send, waiting, accepting }), recv))
     }
 
-    /// Takes the acceptance of a request of `party` upon itself, unless one is under way.
+    /// Takes what is said of `party` without a user upon itself, an acceptance or a removal, unless something is under way.
     pub(super) fn begin_accepting(self: &Arc<Self>, party: Party) -> Option<Accepting> {
         let is_first = self.accepting.lock().insert(party);
         is_first.then(|| Accepting { uplink: Arc::clone(self), party })

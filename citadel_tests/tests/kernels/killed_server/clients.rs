@@ -5,7 +5,7 @@ use citadel_crypt::handshake::Cid;
 use citadel_proto::accounts::AskError;
 use citadel_proto::backend::ValueVersion;
 use citadel_proto::peers::wire::{decode_answer, encode_ask};
-use citadel_proto::peers::{PEERS_SERVICE, PeerAnswer, PeerAsk, PeerAskError, View};
+use citadel_proto::peers::{PEERS_SERVICE, Party, PeerAnswer, PeerAsk, PeerAskError, View};
 use citadel_sdk::{
     AccountClient, CallError, Channel, ConnectError, Connection, Identity, Node, NodeBuilder, NodeError,
     NodeReport, PeerId, RefusalCode, ServerConnection, Session,

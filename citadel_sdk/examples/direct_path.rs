@@ -58,6 +58,7 @@ async fn meet(server: &str, own: &str, other: &str, seconds: u64) -> Result<(), 
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "a demonstration with a stopwatch")]
 async fn watch(peer: PeerConnection, patience: Duration) -> KernelResult {
     let PeerConnection { session, channel, name, .. } = peer;
     let (mut send, mut recv) = channel.split();

@@ -16,7 +16,8 @@ pub struct CloseReport {
     pub peer: Option<CloseReason>,
     /// What cut an orderly close short.
     pub cut_short: Option<CloseReason>,
-    /// Everything that `send` accepted was received by the peer's session, and both ends said so in order.
+    /// Everything that `send` accepted was received by the peer's session, but for channels that the peer refused or reset, whose
+    /// `acknowledged` says so, and both ends said so in order.
     pub clean: bool,
     /// Channels with messages whose arrival is unknown.
     pub unconfirmed: Vec<Unconfirmed>,

@@ -178,7 +178,8 @@ impl Inner {
         };
         let mine = told(&before, own, other, now) != told(&after, own, other, now);
         let theirs = told(&before, other, own, now) != told(&after, other, own, now);
-        if !after.is_agreed() {
+        // Not for being none yet: they may have become peers, with a lane, since this was written.
+        if before.is_agreed() && !after.is_agreed() {
             self.floor.lock().end_lanes(own, other);
         }
         // Who is blocked is told nothing, not even that there is nothing to tell.

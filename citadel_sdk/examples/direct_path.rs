@@ -84,7 +84,7 @@ async fn watch(peer: PeerConnection, patience: Duration) -> KernelResult {
         println!("direct after: {} ms", met.elapsed().as_millis());
     };
     // Who has waited long enough says so by its end of the channel.
-    let _ = tokio::time::timeout(patience, is_direct).await;
+    let _direct_or_not = tokio::time::timeout(patience, is_direct).await;
     send.finish().await?;
     while recv.recv().await?.is_some() {}
     println!("path at the end: {}", if session.path_kind().is_direct() { "direct" } else { "relayed" });

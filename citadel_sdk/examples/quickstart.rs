@@ -124,6 +124,8 @@ async fn serve_session(session: Session) -> Result<(), BoxError> {
             rounds.stop().await?;
             channel.send(Standing::of(&session).to_line()).await?;
             channel.finish().await?;
+            // To its end: a channel that is dropped before tells who still writes that nobody reads.
+            while channel.recv().await?.is_some() {}
             break;
         }
     }

@@ -16,6 +16,7 @@ use core::time::Duration;
 use futures::FutureExt;
 use futures::future::join;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Nobody has given this client a session.
 fn nothing_arrived(victim: &Victim) {
@@ -331,4 +332,19 @@ async fn answers_of_another_kind_twice_or_to_nobody_reach_nobody_else() {
     line.settles(&alice).await;
     assert_eq!(alice.peers.info(Party::Account(Cid(1))).map(|info| info.standing), None::<Standing>);
     alice.ends().await;
+}
+
+/// The view that would make a peer of it may be a little behind its lane, and may never come.
+#[tokio::test(start_paused = true)]
+async fn fix_0064_a_lane_of_nobody_does_not_hold_up_the_end() {
+    let liar = Liar::new();
+    let (alice, mut to_alice) = liar.victim(0xA).await;
+    let (carol, to_carol) = liar.victim(0xC).await;
+    let lane = to_alice.calls(carol.party, carol.device()).await;
+    to_alice.settles(&alice).await;
+    let began = Instant::now();
+    alice.ends().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    drop((lane, to_carol));
+    carol.ends().await;
 }

@@ -265,8 +265,13 @@ pub(super) async fn answer(inner: Arc<Inner>, uplink: Arc<Uplink>, mut channel: 
         let is_peer = known.fault != Some(PinError::Withdrawn);
         (known.pinned.is_some() || known.fault.is_some()).then_some(is_peer)
     });
-    let is_peer = tokio::time::timeout(inner.config.handshake.deadline, is_known).await;
-    if !matches!(is_peer, Ok(true)) {
+    let is_peer = tokio::select! {
+        biased;
+        // A node that ends waits for nobody.
+        () = inner.hub.closed() => false,
+        is_peer = tokio::time::timeout(inner.config.handshake.deadline, is_known) => is_peer == Ok(true),
+    };
+    if !is_peer {
         return channel.reset(LaneError::NotPeers.code());
     }
     let Some(_place) = inner.doors.enter(from) else { return channel.reset(LaneError::Full.code()) };

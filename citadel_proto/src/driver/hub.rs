@@ -194,7 +194,12 @@ impl Hub {
         kind: PathKind,
     ) -> Result<bool, EstablishError> {
         let shared = session.shared();
-        let path = self.unless_closed(redial::resume(shared, io, kind)).await?;
+        // Not ended by an endpoint that takes no session any more: the peer may be on the path already.
+        let path = tokio::select! {
+            biased;
+            _ = shared.closed() => return Ok(false),
+            path = redial::resume(shared, io, kind) => path?,
+        };
         let mut status = shared.status.subscribe();
         let is_there = |status: &Status| status.carrier.path >= path || matches!(status.end, End::Closed(_));
         let carrier = status.wait_for(is_there).await.map(|status| status.carrier);

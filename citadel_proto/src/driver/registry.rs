@@ -70,9 +70,11 @@ impl Registry {
         self.sessions.len()
     }
 
-    /// Every session whose task runs.
+    /// Every session whose task runs, in the order of their instances: what is done to all is done in the same order each time.
     pub(super) fn all(&self) -> Vec<Arc<Shared>> {
-        self.sessions.iter().map(|entry| Arc::clone(&entry.shared)).collect()
+        let mut all: Vec<_> = self.sessions.iter().map(|entry| Arc::clone(&entry.shared)).collect();
+        all.sort_unstable_by_key(|shared| shared.about.instance);
+        all
     }
 
     /// The session of that instance, if its task runs.

@@ -266,6 +266,7 @@ impl Session {
                     return result;
                 }
                 tokio::select! {
+                    biased;
                     () = changed(&mut versions) => {}
                     () = changed(&mut status) => {}
                 }
@@ -439,6 +440,7 @@ impl ServiceChannels {
                 return result.ok().flatten();
             }
             let changed = tokio::select! {
+                biased;
                 changed = self.incoming.changed() => changed,
                 changed = self.status.changed() => changed,
             };

@@ -149,6 +149,7 @@ impl SessionEvents {
                 return Some(event);
             }
             let changed = tokio::select! {
+                biased;
                 changed = self.versions.changed() => changed,
                 changed = self.status.changed() => changed,
             };

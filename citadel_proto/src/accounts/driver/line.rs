@@ -7,7 +7,7 @@ use crate::driver::{Channel, RecvHalf, SendHalf};
 use crate::errors::RecvError;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 pub(super) struct Line {
@@ -20,7 +20,7 @@ pub(super) struct Line {
 #[derive(Default)]
 struct Waiting {
     next: u64,
-    answers: HashMap<u64, oneshot::Sender<ResponseBody>>,
+    answers: BTreeMap<u64, oneshot::Sender<ResponseBody>>,
     /// Why no further answer will come.
     over: Option<CallError>,
 }

@@ -16,7 +16,7 @@ use citadel_crypt::handshake::{Instance, Psk, RefusalCode};
 use citadel_crypt::ratchets::rekey::Side;
 use core::time::Duration;
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ pub(super) struct Meetings {
 
 #[derive(Default)]
 struct All {
-    meets: HashMap<PeerId, Meet>,
+    meets: BTreeMap<PeerId, Meet>,
     arrivals: VecDeque<PeerSession>,
     next_attempt: u64,
 }
@@ -66,7 +66,7 @@ struct Meet {
     /// Those that were accepted and are not heard yet.
     accepted: HashMap<TheirAttempt, CancellationToken>,
     /// Sessions that live.
-    sessions: HashMap<Instance, WeakSession>,
+    sessions: BTreeMap<Instance, WeakSession>,
     callers: usize,
     outcome: Outcome,
     /// What the last own attempt failed with.
@@ -210,7 +210,7 @@ impl All {
             own: None,
             theirs: HashMap::new(),
             accepted: HashMap::new(),
-            sessions: HashMap::new(),
+            sessions: BTreeMap::new(),
             callers: 0,
             outcome: Outcome::Pending,
             error: None,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use citadel_crypt::addr::PeerId;
 use core::time::Duration;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
@@ -114,7 +114,7 @@ impl Drop for Accepting {
 struct Waiting {
     /// The last id given; 0 is what the server says by itself.
     last: u64,
-    answers: HashMap<u64, oneshot::Sender<PeerAnswer>>,
+    answers: BTreeMap<u64, oneshot::Sender<PeerAnswer>>,
     /// Why no further answer will come.
     over: Option<PeersCallError>,
 }

@@ -10,6 +10,7 @@ mod tls;
 #[path = "peers/tls_configs.rs"]
 mod tls_configs;
 
+use citadel_proto::driver::Tcp;
 use citadel_sdk::SecrecyMode;
 use citadel_tests::measure::{Body, Target, Turns, alternate, median, percentile};
 use futures::future::BoxFuture;
@@ -53,8 +54,8 @@ pub(crate) enum Role {
 fn pair(runtime: &Runtime, name: &str, role: Role) -> Box<dyn Pair> {
     match name {
         TLS => Box::new(runtime.block_on(tls::Tls::connect(role))),
-        BEST => Box::new(runtime.block_on(ours::Ours::connect(SecrecyMode::BestEffort, role))),
-        _ => Box::new(runtime.block_on(ours::Ours::connect(SecrecyMode::Perfect, role))),
+        BEST => Box::new(runtime.block_on(ours::Ours::connect(Tcp, SecrecyMode::BestEffort, role))),
+        _ => Box::new(runtime.block_on(ours::Ours::connect(Tcp, SecrecyMode::Perfect, role))),
     }
 }
 

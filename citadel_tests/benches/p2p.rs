@@ -1,20 +1,22 @@
-//! What a session with a peer costs beside one with a server: the same messages over loopback TCP, relayed by a server that all
-//! three share two cores with, in alternation with a client and a server alone.
+//! What a session with a peer costs beside one with a server: the same messages over loopback, relayed by a server that all three
+//! share two cores with, in alternation with a client and a server alone, all by TCP; and directly, beside a client and a server by QUIC.
 //!
-//! `cargo bench -p citadel_tests --bench p2p`. One runtime of two workers carries all nodes. A direct path has its place among
-//! `CARRIERS`, beside the lane.
+//! `cargo bench -p citadel_tests --bench p2p`. One runtime of two workers carries all nodes.
 
 #[path = "p2p/fair.rs"]
 mod fair;
 #[path = "c2s/ours.rs"]
 mod ours;
-#[path = "p2p/relayed.rs"]
-mod relayed;
+#[path = "p2p/peers.rs"]
+mod peers;
 
-use citadel_sdk::SecrecyMode;
+use citadel_proto::driver::Tcp;
+use citadel_sdk::{Direct, Quic, SecrecyMode};
 use citadel_tests::measure::{Body, Target, Turns, alternate, median, percentile};
 use futures::future::BoxFuture;
+use ours::Ours;
 use parking_lot::Mutex;
+use peers::Peers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -30,7 +32,9 @@ const ECHOES: usize = 200;
 
 const C2S: &str = "C2S";
 const RELAYED: &str = "relayed";
-const CARRIERS: [&str; 2] = [C2S, RELAYED];
+const C2S_QUIC: &str = "C2S by QUIC";
+const DIRECT: &str = "direct";
+const CARRIERS: [&str; 4] = [C2S, RELAYED, C2S_QUIC, DIRECT];
 /// Relayed, with new keys each second.
 const REKEYED: &str = "relayed, new keys each second";
 
@@ -54,9 +58,14 @@ pub(crate) enum Role {
 
 fn pair(runtime: &Runtime, name: &str, role: Role) -> Box<dyn Pair> {
     match name {
-        C2S => Box::new(runtime.block_on(ours::Ours::connect(SecrecyMode::BestEffort, role))),
-        RELAYED => Box::new(runtime.block_on(relayed::Relayed::connect(role, None))),
-        _ => Box::new(runtime.block_on(relayed::Relayed::connect(role, Some(Duration::from_secs(1))))),
+        C2S => Box::new(runtime.block_on(Ours::connect(Tcp, SecrecyMode::BestEffort, role))),
+        C2S_QUIC => Box::new(runtime.block_on(Ours::connect(Quic::new(), SecrecyMode::BestEffort, role))),
+        RELAYED => Box::new(runtime.block_on(Peers::connect(role, Direct::Off, None))),
+        DIRECT => Box::new(runtime.block_on(Peers::connect(role, peers::near(), None))),
+        REKEYED => {
+            Box::new(runtime.block_on(Peers::connect(role, Direct::Off, Some(Duration::from_secs(1)))))
+        }
+        other => unreachable!("{other}"),
     }
 }
 
@@ -116,16 +125,21 @@ fn main() {
         .build()
         .expect("a runtime");
     let mut rows = Vec::new();
-    println!("{:<12} {:>16} {:>16} {:>10}", "message", "C2S: MB/s", "relayed: MB/s", "ratio");
+    println!("MB/s {:>7} {:>12} {:>12} {:>12} {:>12}", "message", C2S, RELAYED, C2S_QUIC, DIRECT);
     for (len, count) in SIZES {
         let turns = batches(&runtime, &CARRIERS, (len, count), TURN);
-        let rate = |name| (len * count) as f64 / turns.nanos(name) * 1e3;
-        let ratio = turns.ratio(C2S, RELAYED);
-        println!("{len:<12} {:>16.1} {:>16.1} {ratio:>10.3}", rate(C2S), rate(RELAYED));
-        rows.push(Target::AtLeast(0.33).row(&format!("{len} B one way: relayed / C2S"), ratio));
+        let [c2s, relayed, quic, direct] =
+            CARRIERS.map(|name| (len * count) as f64 / turns.nanos(name) * 1e3);
+        println!("{len:>12} {c2s:>12.1} {relayed:>12.1} {quic:>12.1} {direct:>12.1}");
+        let name = format!("{len} B one way: relayed / C2S");
+        rows.push(Target::AtLeast(0.33).row(&name, turns.ratio(C2S, RELAYED)));
+        let name = format!("{len} B one way: direct / C2S by QUIC");
+        rows.push(Target::AtLeast(0.9).row(&name, turns.ratio(C2S_QUIC, DIRECT)));
     }
     let p50 = echoes(&runtime);
-    println!("echo p50: C2S {:.1} µs, relayed {:.1} µs", p50[0] / 1e3, p50[1] / 1e3);
+    for (name, p50) in CARRIERS.iter().zip(&p50) {
+        println!("echo p50: {name} {:.1} µs", p50 / 1e3);
+    }
     rows.push(Target::AtMost(2.2).row("echo p50: relayed / C2S", p50[1] / p50[0]));
     let turn = Duration::from_millis(1_500);
     let turns = batches(&runtime, &[RELAYED, REKEYED], (64 << 10, 256), turn);

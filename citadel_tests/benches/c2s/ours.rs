@@ -1,7 +1,8 @@
-//! A session over TCP.
+//! A session over TCP or QUIC.
 
 use super::{Pair, Role};
 use bytes::Bytes;
+use citadel_proto::driver::Transport;
 use citadel_sdk::{Channel, Endpoint, EndpointConfig, Identity, SecrecyMode, Session};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -17,13 +18,15 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    /// Connects to a server that plays `role`.
+    /// Connects by `transport` to a server that plays `role`.
     #[expect(clippy::disallowed_methods, reason = "a measurement has a task for each end")]
-    pub(crate) async fn connect(secrecy: SecrecyMode, role: Role) -> Self {
+    pub(crate) async fn connect(transport: impl Transport, secrecy: SecrecyMode, role: Role) -> Self {
         let mut config = EndpointConfig::default();
         config.secrecy = secrecy;
         let identity = || Arc::new(Identity::generate());
-        let server = Endpoint::bind_with(identity(), "127.0.0.1:0", config.clone()).await.expect("a port");
+        let listener = transport.listen("127.0.0.1:0").await.expect("a port");
+        let server =
+            Endpoint::bind_on(identity(), vec![listener], config.clone()).expect("a valid configuration");
         let client = Endpoint::client_with(identity(), config).expect("a valid configuration");
         let addr = server.addr();
         let task = tokio::spawn(async move {
@@ -31,7 +34,7 @@ impl Ours {
             let session = incoming.accept().await.expect("a handshake");
             serve(session.channel().expect("channel 0"), role).await;
         });
-        let session = client.connect(addr).await.expect("a session");
+        let session = client.connect_over(transport, addr).await.expect("a session");
         let channel = session.channel().expect("channel 0");
         Self { channel, payloads: Payloads::default(), _session: session, _endpoint: client, _server: task }
     }

@@ -1,9 +1,9 @@
 //! Sixty-four peers that send to one as fast as they can: one is not read, one sends long messages.
 
-use super::relayed::{Client, server};
+use super::peers::{Client, server};
 use bytes::Bytes;
 use citadel_proto::LANE_WINDOW;
-use citadel_sdk::{Channel, PeerSession};
+use citadel_sdk::{Channel, Direct, PeerSession};
 use citadel_tests::measure::resident_kib;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,11 +40,11 @@ async fn read(mut channel: Channel, taken: Arc<AtomicU64>) {
 #[expect(clippy::disallowed_methods, reason = "a measurement has a task for each end, and waits")]
 pub(crate) async fn measure() -> Outcome {
     let server = server().await;
-    let called = Client::start(&server).await;
+    let called = Client::start(&server, Direct::Off).await;
     let mut clients = Vec::new();
     let mut sessions: Vec<(PeerSession, PeerSession)> = Vec::new();
     for _ in 0..LANES {
-        let client = Client::start(&server).await;
+        let client = Client::start(&server, Direct::Off).await;
         client.befriend(&called).await;
         sessions.push(client.meet(&called).await);
         clients.push(client);

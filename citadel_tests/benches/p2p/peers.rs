@@ -1,11 +1,12 @@
-//! A session with a peer over a lane of a server, all over TCP.
+//! A session with a peer over a lane of a server, both clients connected by TCP; or around the server, over QUIC.
 
 use super::ours::{Payloads, serve};
 use super::{Pair, Role};
 use bytes::Bytes;
 use citadel_sdk::prelude::*;
-use citadel_sdk::{Party, PeerClient, PeerSession, Standing};
+use citadel_sdk::{Direct, DirectConfig, Locality, Party, PeerClient, PeerSession, SessionEvent, Standing};
 use futures::future::{BoxFuture, join};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
@@ -27,9 +28,9 @@ pub(crate) async fn server() -> Node<EmptyKernel> {
 }
 
 impl Client {
-    pub(crate) async fn start(server: &Node<EmptyKernel>) -> Self {
-        let node =
-            NodeBuilder::new(EmptyKernel).identity(Identity::generate()).start().await.expect("a node");
+    pub(crate) async fn start(server: &Node<EmptyKernel>, direct: Direct) -> Self {
+        let node = NodeBuilder::new(EmptyKernel).identity(Identity::generate()).direct(direct);
+        let node = node.start().await.expect("a node");
         let to = ServerConnection::to(server.addr()).transient();
         let session = node.connect(&to).await.expect("a session");
         let peers = node.peers().await.expect("pins in memory");
@@ -58,8 +59,26 @@ impl Client {
     }
 }
 
-/// Both ends of a session, and the server between them.
-pub(crate) struct Relayed {
+/// Direct paths between two that share a machine.
+pub(crate) fn near() -> Direct {
+    let bind = (Ipv4Addr::LOCALHOST, 0).into();
+    Direct::On(DirectConfig { bind, locality: Locality::Local, ..DirectConfig::default() })
+}
+
+/// Resolves when `session` has a direct path.
+async fn is_direct(session: &Session) {
+    let mut events = session.events();
+    while !session.path_kind().is_direct() {
+        match events.next().await {
+            Some(SessionEvent::Closed(report)) => panic!("{report}"),
+            Some(_) => {}
+            None => panic!("the session is gone"),
+        }
+    }
+}
+
+/// Both ends of a session, and the server that they met at.
+pub(crate) struct Peers {
     channel: Channel,
     payloads: Payloads,
     /// New keys whenever so much time was spent sending.
@@ -70,14 +89,18 @@ pub(crate) struct Relayed {
     _other: JoinHandle<()>,
 }
 
-impl Relayed {
-    /// Connects to a peer that plays `role`.
+impl Peers {
+    /// Connects to a peer that plays `role`, and waits for the direct path if there is to be one.
     #[expect(clippy::disallowed_methods, reason = "a measurement has a task for each end")]
-    pub(crate) async fn connect(role: Role, rekey: Option<Duration>) -> Self {
+    pub(crate) async fn connect(role: Role, direct: Direct, rekey: Option<Duration>) -> Self {
         let server = server().await;
-        let (one, other) = join(Client::start(&server), Client::start(&server)).await;
+        let (one, other) =
+            join(Client::start(&server, direct.clone()), Client::start(&server, direct.clone())).await;
         one.befriend(&other).await;
         let (met, given) = one.meet(&other).await;
+        if matches!(direct, Direct::On(_)) {
+            join(is_direct(&met.session), is_direct(&given.session)).await;
+        }
         let task = tokio::spawn(async move {
             serve(given.session.channel().expect("channel 0"), role).await;
         });
@@ -93,7 +116,7 @@ impl Relayed {
     }
 }
 
-impl Pair for Relayed {
+impl Pair for Peers {
     #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
     fn send_all(&mut self, len: usize, count: usize) -> BoxFuture<'_, ()> {
         Box::pin(async move {

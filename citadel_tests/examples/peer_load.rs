@@ -1,13 +1,14 @@
 //! Many clients of one server, each with four peers, who say this and that:
-//! `cargo run --release -p citadel_tests --example peer_load -- [--clients N] [--seconds N] [--rate N]`.
+//! `cargo run --release -p citadel_tests --example peer_load -- [--clients N] [--seconds N] [--rate N] [--direct]`.
 //!
 //! All of them and the server are this process, over loopback TCP; a client needs two descriptors. Prints errors, memory per
 //! client (its part of the server and both ends of its sessions), messages a second, and their time from `send` to the reader:
-//! p50 and p99. `--rate` is what each client sends a second on the average, 2 by default. Exits with 1 if anything failed.
+//! p50 and p99. `--rate` is what each client sends a second on the average, 2 by default. With `--direct` the sessions move to direct
+//! paths where this machine has an address that counts; without it all goes through the server. Exits with 1 if anything failed.
 
 use bytes::Bytes;
 use citadel_sdk::prelude::*;
-use citadel_sdk::{Party, PeerClient, PeerSession, Standing};
+use citadel_sdk::{Direct, Party, PeerClient, PeerSession, Standing};
 use citadel_tests::measure::{percentile, resident_kib};
 use citadel_tests::world::Dice;
 use futures::StreamExt;
@@ -70,8 +71,8 @@ struct Client {
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn client(server: NodeAddr) -> Result<Client, Failed> {
-    let node = NodeBuilder::new(EmptyKernel).identity(Identity::generate()).start().await?;
+async fn client(server: NodeAddr, direct: Direct) -> Result<Client, Failed> {
+    let node = NodeBuilder::new(EmptyKernel).identity(Identity::generate()).direct(direct).start().await?;
     let session = node.connect(&ServerConnection::to(server).transient()).await?;
     let peers = node.peers().await?;
     peers.attach(session.clone()).await?;
@@ -140,7 +141,7 @@ async fn talk(mut peers: Vec<citadel_sdk::SendHalf>, seed: u64, rate: u64, tally
 
 /// Starts them, lets them talk, and ends them.
 #[expect(clippy::disallowed_methods, reason = "a measurement has tasks, and waits")]
-async fn run(count: usize, seconds: u64, rate: u64) -> Arc<Tally> {
+async fn run(count: usize, seconds: u64, rate: u64, direct: Direct) -> Arc<Tally> {
     let tally = Arc::new(Tally::new());
     let server = NodeBuilder::new(EmptyKernel)
         .identity(Identity::generate())
@@ -149,7 +150,7 @@ async fn run(count: usize, seconds: u64, rate: u64) -> Arc<Tally> {
     let server = server.start().await.expect("a port");
     let before = resident_kib().unwrap_or_default();
     let clients: Vec<Client> = futures::stream::iter(0..count)
-        .map(|_| client(server.addr()))
+        .map(|_| client(server.addr(), direct.clone()))
         .buffered(AT_A_TIME)
         .filter_map(|client| {
             let tally = Arc::clone(&tally);
@@ -202,7 +203,6 @@ async fn run(count: usize, seconds: u64, rate: u64) -> Arc<Tally> {
     futures::future::join_all(readers).await;
     let took = (tally.origin.elapsed() - began).as_secs_f64();
     println!("{:.0} messages a second", tally.taken.load(Ordering::Relaxed) as f64 / took);
-    drop(met);
     for client in clients {
         match client.node.shutdown().await {
             Ok((_, report)) if report.is_clean() => {}
@@ -210,6 +210,8 @@ async fn run(count: usize, seconds: u64, rate: u64) -> Arc<Tally> {
             Err(error) => tally.error("end", &error),
         }
     }
+    // What nobody holds is aborted: held until all have ended in order.
+    drop(met);
     if let Err(error) = server.shutdown().await {
         tally.error("the server's end", &error);
     }
@@ -223,8 +225,10 @@ fn main() -> ExitCode {
         at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
     };
     let (clients, seconds, rate) = (number("--clients", 1_000), number("--seconds", 60), number("--rate", 2));
+    let direct =
+        if arguments.iter().any(|argument| argument == "--direct") { Direct::on() } else { Direct::Off };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let tally = runtime.block_on(run(usize::try_from(clients).unwrap_or(1_000), seconds, rate));
+    let tally = runtime.block_on(run(usize::try_from(clients).unwrap_or(1_000), seconds, rate, direct));
     let micros = core::mem::take(&mut *tally.micros.lock());
     let (sent, taken) = (tally.sent.load(Ordering::Relaxed), tally.taken.load(Ordering::Relaxed));
     let errors = tally.errors.load(Ordering::Relaxed) + sent.abs_diff(taken);

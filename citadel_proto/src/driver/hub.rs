@@ -53,6 +53,8 @@ pub(super) struct Own {
     provider: Arc<dyn CryptoProvider>,
     identity: Arc<Identity>,
     pub(super) config: SessionConfig,
+    /// It is a session for both ends as soon as it is there. One of an attempt is kept later, or never.
+    pub(super) is_kept: bool,
     /// How this end asks, if it opens the session and may resume it.
     client: Option<ClientConfig>,
 }
@@ -61,7 +63,7 @@ impl Own {
     pub(super) fn new(common: &HandshakeConfig, mut config: SessionConfig) -> Self {
         config.limits = common.limits;
         let (provider, identity) = (Arc::clone(&common.provider), Arc::clone(&common.identity));
-        Self { provider, identity, config, client: None }
+        Self { provider, identity, config, is_kept: true, client: None }
     }
 
     /// Of an end that opens the session. What it keeps to ask again holds no password: a resumption asks for nothing
@@ -136,7 +138,8 @@ impl Hub {
         session: SessionConfig,
         trust: Option<TrustPolicy>,
     ) -> Result<Session, EstablishError> {
-        self.open(boxed(io), config, session, trust).await.map(|(session, _)| session)
+        let own = Own::of_client(&config, session);
+        self.open(boxed(io), config, own, trust).await.map(|(session, _)| session)
     }
 
     /// As [`connect`](Self::connect) over a stream that `dialer` opens, and keeps the session on a path: whenever it has
@@ -156,9 +159,39 @@ impl Hub {
         session: SessionConfig,
         trust: Option<TrustPolicy>,
     ) -> Result<Session, EstablishError> {
+        let own = Own::of_client(&config, session);
+        self.dial(dialer, config, own, trust).await
+    }
+
+    /// The same for a session that is none yet: until it is [kept](Self::keep) whatever would close it aborts it, and no list
+    /// or report of this endpoint names it. The peer may have given up what it answers.
+    pub(crate) async fn attempt(
+        &self,
+        dialer: Dialer,
+        config: ClientConfig,
+        session: SessionConfig,
+    ) -> Result<Session, EstablishError> {
+        let own = Own { is_kept: false, ..Own::of_client(&config, session) };
+        self.dial(dialer, config, own, None).await
+    }
+
+    /// From now on the session of an attempt is one like any other. False if it ends.
+    pub(crate) fn keep(&self, session: &Session) -> bool {
+        let is_kept = session.shared().keep();
+        self.inner.registry.arrivals.send_modify(|count| *count += 1);
+        is_kept
+    }
+
+    async fn dial(
+        &self,
+        dialer: Dialer,
+        config: ClientConfig,
+        own: Own,
+        trust: Option<TrustPolicy>,
+    ) -> Result<Session, EstablishError> {
         let deadline = config.common.deadline;
         let io = self.unless_closed(redial::dial_within(deadline, &dialer)).await?;
-        let (session, shared) = self.open(io, config, session, trust).await?;
+        let (session, shared) = self.open(io, config, own, trust).await?;
         if shared.about.client.is_some() {
             // It ends with the session.
             self.inner.tasks.spawn(redial::keep(shared, dialer));
@@ -252,6 +285,8 @@ impl Hub {
     pub fn refuse(&self) {
         self.inner.closed.cancel();
         self.inner.tasks.close();
+        // Nobody has them yet, and the peer may not know of them.
+        self.inner.registry.all().iter().for_each(|session| session.end_attempt());
     }
 
     /// The sessions whose tasks run, each with futures of the beginning and the end of its close. They keep no session open.
@@ -263,7 +298,7 @@ impl Hub {
             let closing = async move { other.closing().await }.boxed();
             Ending { instance, kind, path, closing, closed: async move { shared.closed().await }.boxed() }
         };
-        self.inner.registry.all().into_iter().map(end).collect()
+        self.inner.registry.kept().map(end).collect()
     }
 
     /// Rises with every session: whoever marks it as seen, asks for [`ends`](Self::ends) and then waits for it misses none.
@@ -284,7 +319,7 @@ impl Hub {
     /// The closes go on when the future is dropped.
     pub async fn close(&self, reason: CloseReason) -> Vec<CloseReport> {
         self.refuse();
-        let sessions = self.inner.registry.all();
+        let sessions: Vec<_> = self.inner.registry.kept().collect();
         for session in &sessions {
             session.close(reason.clone());
         }
@@ -349,10 +384,9 @@ impl Hub {
         &self,
         mut io: BoxedIo,
         config: ClientConfig,
-        session: SessionConfig,
+        own: Own,
         trust: Option<TrustPolicy>,
     ) -> Result<(Session, Arc<Shared>), EstablishError> {
-        let own = Own::of_client(&config, session);
         let establish = establish::client(&mut io, config, trust.as_ref(), self.inner.clock);
         let established = self.unless_closed(establish).await?;
         self.spawn(io, established, own)
@@ -368,7 +402,8 @@ impl Hub {
         own.config.resume = resume_time(&established, &own.config);
         let about = about(&established, &mut own);
         let machine = SessionMachine::new(established, own.provider, own.identity, &own.config, clock.now());
-        let shared = Arc::new(Shared::new(machine, about, clock, Arc::clone(&self.inner.buffers)));
+        let buffers = Arc::clone(&self.inner.buffers);
+        let shared = Arc::new(Shared::new(machine, about, clock, buffers, own.is_kept));
         let session = Session::new(Arc::clone(&shared));
         let registered = Registry::register(&self.inner.registry, &shared, &session);
         let task = SessionTask::new(io, Arc::clone(&shared), Arc::clone(&self.inner.buffers));

@@ -78,6 +78,12 @@ impl Identified {
         hub.spawn(io, established, own).map(|(session, _)| session)
     }
 
+    /// The same for a session that is none yet: it is to be [kept](Hub::keep).
+    pub(crate) async fn accept_attempt(mut self, grant: Grant) -> Result<Session, EstablishError> {
+        self.own.is_kept = false;
+        self.accept_with(grant).await
+    }
+
     /// Carries the session that the client asks for on over this stream, if it is the client's, holds, and takes a path;
     /// else refuses, typed. The session's path before, if any, is dropped, also when its loss was not noticed yet.
     ///

@@ -9,6 +9,7 @@ use citadel_crypt::handshake::{Instance, RefusalCode};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::watch;
 
@@ -22,6 +23,7 @@ pub(super) struct Registry {
     sessions: DashMap<Instance, Entry>,
     peers: DashMap<PeerId, BTreeSet<Instance>>,
     ended: Mutex<VecDeque<Ended>>,
+    came: AtomicU64,
     /// Rises with every session.
     pub(super) arrivals: watch::Sender<u64>,
 }
@@ -31,6 +33,8 @@ struct Entry {
     shared: Arc<Shared>,
     /// What its handles hold.
     lease: Weak<Lease>,
+    /// How many came before it.
+    number: u64,
 }
 
 /// What is left of a session that could have been resumed.
@@ -59,7 +63,8 @@ pub(super) struct Registered {
 impl Registry {
     pub(super) fn register(registry: &Arc<Self>, shared: &Arc<Shared>, session: &Session) -> Registered {
         let (instance, peer) = (shared.about.instance, shared.about.peer.peer_id());
-        let entry = Entry { shared: Arc::clone(shared), lease: session.lease() };
+        let number = registry.came.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry { shared: Arc::clone(shared), lease: session.lease(), number };
         registry.sessions.insert(instance, entry);
         registry.peers.entry(peer).or_default().insert(instance);
         registry.arrivals.send_modify(|count| *count += 1);
@@ -70,11 +75,17 @@ impl Registry {
         self.sessions.len()
     }
 
-    /// Every session whose task runs, in the order of their instances: what is done to all is done in the same order each time.
+    /// Every session whose task runs, in the order in which they came: what is done to all is done in the same order each time.
     pub(super) fn all(&self) -> Vec<Arc<Shared>> {
-        let mut all: Vec<_> = self.sessions.iter().map(|entry| Arc::clone(&entry.shared)).collect();
-        all.sort_unstable_by_key(|shared| shared.about.instance);
-        all
+        let number = |entry: &Entry| (entry.number, Arc::clone(&entry.shared));
+        let mut all: Vec<_> = self.sessions.iter().map(|entry| number(&entry)).collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, shared)| shared).collect()
+    }
+
+    /// Those of them that both ends keep.
+    pub(super) fn kept(&self) -> impl Iterator<Item = Arc<Shared>> {
+        self.all().into_iter().filter(|shared| shared.is_kept())
     }
 
     /// The session of that instance, if its task runs.

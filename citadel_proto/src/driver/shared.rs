@@ -102,6 +102,8 @@ pub(super) struct Core {
     pub(super) remote: Option<SocketAddr>,
     /// Highest path that a resumption was accepted for.
     reserved: PathId,
+    /// Both ends keep it. A session that its handshake alone has made is an attempt, which the peer may give up without a word.
+    is_kept: bool,
 }
 
 /// Who waits on a channel; each half has one handle, so at most one of each.
@@ -286,7 +288,13 @@ pub(super) enum Wake {
 }
 
 impl Shared {
-    pub(super) fn new(machine: SessionMachine, about: About, clock: Clock, buffers: Arc<Buffers>) -> Self {
+    pub(super) fn new(
+        machine: SessionMachine,
+        about: About,
+        clock: Clock,
+        buffers: Arc<Buffers>,
+        is_kept: bool,
+    ) -> Self {
         let kind = about.usual_path();
         let core = Core {
             machine,
@@ -303,6 +311,7 @@ impl Shared {
             kind,
             remote: None,
             reserved: PathId::FIRST,
+            is_kept,
         };
         Self {
             clock,
@@ -364,11 +373,35 @@ impl Shared {
     }
 
     /// Closes with `reason` unless the session is closing already.
+    /// Begins to close: in order if both ends keep it, else at once.
     pub(super) fn close(&self, reason: CloseReason) {
         self.act(|core, clock| {
+            let reason = if core.is_kept { reason } else { CloseReason::Aborted };
             core.machine.close(clock.now(), reason);
             ((), Wake::Task)
         });
+    }
+
+    /// Keeps it, if it is open. Says whether it is kept.
+    pub(super) fn keep(&self) -> bool {
+        self.act(|core, _| {
+            core.is_kept |= core.is_running();
+            (core.is_kept, Wake::Nobody)
+        })
+    }
+
+    /// Ends it unless it is kept.
+    pub(super) fn end_attempt(&self) {
+        self.act(|core, clock| {
+            if !core.is_kept {
+                core.machine.close(clock.now(), CloseReason::Aborted);
+            }
+            ((), Wake::Task)
+        });
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.look(|core| core.is_kept)
     }
 
     /// Hands a proven path to the task, which drops the one it has. Of two, the higher counts.

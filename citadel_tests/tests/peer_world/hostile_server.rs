@@ -14,7 +14,8 @@ use citadel_proto::peers::{
 };
 use core::time::Duration;
 use futures::FutureExt;
-use futures::future::join;
+use futures::future::{Either, join, select};
+use std::pin::pin;
 use std::sync::Arc;
 
 /// Nobody has given this client a session.
@@ -346,4 +347,30 @@ async fn fix_0064_a_lane_of_nobody_does_not_hold_up_the_end() {
         .expect("an end that waits for no deadline");
     drop((lane, to_carol));
     carol.ends().await;
+}
+
+/// Who began an attempt may give it up without a word, after the other end has said its last.
+#[tokio::test(start_paused = true)]
+async fn fix_0066_an_attempt_that_nobody_confirmed_does_not_hold_up_the_end() {
+    let Two { alice, bob, to_alice, .. } = Two::peers().await;
+    let before = alice.hub.sessions();
+    let hub = Hub::new();
+    let lane = to_alice.calls(bob.party, bob.device()).await.into_io();
+    let trust = Trust::Peer(alice.device());
+    let config = ClientConfig::new(handshake(&bob.identity, SessionKind::P2P), trust);
+    let mut attempt = hub.connect(lane, config, session(), None).boxed();
+    let is_answered = async {
+        while alice.hub.sessions() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    match select(pin!(is_answered), &mut attempt).await {
+        Either::Left(_) => {}
+        Either::Right(_) => panic!("the last word was taken before anyone looked"),
+    }
+    let mut ends = alice.ends().boxed();
+    assert!(ends.as_mut().now_or_never().is_none());
+    drop(attempt);
+    tokio::time::timeout(Duration::from_secs(1), ends).await.expect("an end that waits for nobody");
+    bob.ends().await;
 }

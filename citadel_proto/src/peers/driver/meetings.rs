@@ -8,7 +8,7 @@ use super::super::{Party, PeerTrust};
 use super::client::Inner;
 use super::connect::{self, ConnectError};
 use super::direct;
-use crate::driver::{EstablishError, Session, SessionEvent, SessionEvents, WeakSession};
+use crate::driver::{EstablishError, Hub, Session, SessionEvent, SessionEvents, WeakSession};
 use crate::shutdown::CloseReason;
 use citadel_crypt::Timestamp;
 use citadel_crypt::addr::PeerId;
@@ -255,7 +255,7 @@ fn say_with(inner: &Arc<Inner>, device: PeerId, input: Input, session: Option<&S
         meet.machine.handle(inner.hub.now(), input);
         while let Some(output) = meet.machine.poll_output() {
             log::debug!(target: "citadel::peers", "{device}: {input:?} leads to {output:?}");
-            effects.extend(meet.act(output, session, arrivals));
+            effects.extend(meet.act(&inner.hub, output, session, arrivals));
         }
         meet.timer.cancel();
         if let Some((at, _)) = meet.machine.poll_timeout() {
@@ -289,6 +289,7 @@ impl Meet {
 
     fn act(
         &mut self,
+        hub: &Hub,
         output: Output,
         session: Option<&Session>,
         arrivals: &mut VecDeque<PeerSession>,
@@ -321,13 +322,17 @@ impl Meet {
                 let live = session.filter(|session| session.instance() == instance).cloned();
                 let live = live.or_else(|| self.sessions.get(&instance).and_then(WeakSession::upgrade));
                 let live = live?;
+                let is_new = session.is_some_and(|session| session.instance() == instance);
+                if is_new {
+                    // Before anyone has it. One that ends already is met and over, as any may be.
+                    hub.keep(&live);
+                }
                 if self.callers > 0 {
                     self.outcome = Outcome::Met(live.clone());
                 } else if session.is_some() {
                     let (session, party, trust) = (live.clone(), self.party, self.trust);
                     arrivals.push_back(PeerSession { session, party, trust });
                 }
-                let is_new = session.is_some_and(|session| session.instance() == instance);
                 is_new.then_some(Effect::Keep(live, self.party))
             }
             Output::NotMet(why) => {

@@ -411,6 +411,7 @@ impl Inner {
     async fn withdraw(&self, uplink: &Uplink, party: Party, forgets: bool) -> Result<(), PeersError> {
         if party != uplink.own {
             self.pins.withdraw(uplink.here(), party, self.now(), forgets).await?;
+            self.book.withdraw(party);
             self.part(party);
         }
         Ok(())

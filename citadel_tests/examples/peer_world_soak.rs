@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "a stopwatch beside the worlds, not in them")]
     let start = Instant::now();
     let (mut met, mut not_met, mut delivered, mut resumed, mut rounds) = (0, 0, 0, 0, 0);
+    let (mut direct, mut fallen) = (0, 0);
     for seed in from..from.saturating_add(seeds) {
         if is_told {
             let setup = Setup::of(seed);
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
                 delivered += report.delivered;
                 resumed += report.resumed;
                 rounds += report.rounds;
+                direct += report.direct;
+                fallen += report.fallen;
             }
             Err(failure) => {
                 tell(is_told, &failure.lines);
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
     let seconds = start.elapsed().as_secs_f64();
     println!(
         "{seeds} seeds of peers in {seconds:.1} s, {:.0} a second: {met} ends of sessions, {not_met} wishes in vain, {resumed} \
-         paths, {delivered} messages, {rounds} rounds",
+         paths, {delivered} messages, {rounds} rounds, {direct} times to a direct path, {fallen} back",
         seeds as f64 / seconds
     );
     ExitCode::SUCCESS

@@ -19,6 +19,15 @@ pub enum NatKind {
 impl NatKind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Open, Self::AddressRestricted, Self::PortRestricted, Self::Symmetric];
+
+    /// Whether no end can know the port that the other one's translator will use.
+    pub const fn is_hopeless_with(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Symmetric, Self::Symmetric | Self::PortRestricted)
+                | (Self::PortRestricted, Self::Symmetric)
+        )
+    }
 }
 
 /// One translator. What was sent once stays open: bindings do not age here.

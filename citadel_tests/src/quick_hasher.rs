@@ -33,4 +33,8 @@ impl PasswordHasher for Quick {
     fn decoy(&self, random: &[u8; SALT_LEN + 32]) -> Result<PasswordHash, HashError> {
         Self::store(random, &random[..SALT_LEN])
     }
+
+    fn is_instant(&self) -> bool {
+        true
+    }
 }

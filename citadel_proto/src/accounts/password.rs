@@ -117,6 +117,12 @@ pub trait PasswordHasher: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`HashError`].
     fn decoy(&self, random: &[u8; SALT_LEN + HASH_LEN]) -> Result<PasswordHash, HashError>;
+
+    /// Whether a run takes so little that it is made where it is asked for, on no thread of its own. No hash that protects
+    /// passwords is such; one of a simulation is, which threads would bring the order of the real clock into.
+    fn is_instant(&self) -> bool {
+        false
+    }
 }
 
 /// Argon2id.

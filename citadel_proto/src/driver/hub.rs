@@ -227,6 +227,7 @@ impl Hub {
         kind: PathKind,
     ) -> Result<bool, EstablishError> {
         let shared = session.shared();
+        let _moving = shared.begin_move();
         // Not ended by an endpoint that takes no session any more: the peer may be on the path already.
         let path = tokio::select! {
             biased;

@@ -30,6 +30,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod udp;
 mod writer;
 
 pub use accept::{Acceptor, Incoming};
@@ -49,3 +50,4 @@ pub use session::{Session, WeakSession};
 pub use status::{SessionEvent, SessionEvents};
 pub use tcp::Tcp;
 pub use transport::{Arrived, BoxedIo, Duplex, Halves, Listener, ReadHalf, Transport, WriteHalf};
+pub use udp::{UdpNetwork, UdpSocket};

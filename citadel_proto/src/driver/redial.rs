@@ -86,12 +86,15 @@ async fn left(shared: &Shared, carrier: Carrier) {
 async fn dial(shared: &Shared, dialer: &Dialer, pause: &mut Duration) {
     loop {
         wait(shared, *pause).await;
+        shared.settle().await;
         *pause = (*pause * 2).clamp(PAUSES.0, PAUSES.1);
         match attempt(shared, dialer).await {
             Ok(()) => return,
             Err(error) => {
                 log::debug!(target: "citadel::session", "session {}: {error}", shared.about.instance);
                 if let Some(loss) = verdict(&error) {
+                    // A move that takes the place of this may be why.
+                    shared.settle().await;
                     return abandon(shared, loss);
                 }
                 *pause = (*pause).max(retry_after(&error).unwrap_or_default());

@@ -8,7 +8,7 @@ use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Instance, RefusalCode};
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::watch;
@@ -21,20 +21,20 @@ const REMEMBERED: usize = 1024;
 #[derive(Default)]
 pub(super) struct Registry {
     sessions: DashMap<Instance, Entry>,
-    peers: DashMap<PeerId, BTreeSet<Instance>>,
+    /// Each with its number: those of a peer in the order in which they came.
+    peers: DashMap<PeerId, BTreeMap<u64, Instance>>,
+    next: AtomicU64,
     ended: Mutex<VecDeque<Ended>>,
-    came: AtomicU64,
     /// Rises with every session.
     pub(super) arrivals: watch::Sender<u64>,
 }
 
 /// A session whose task runs.
 struct Entry {
+    number: u64,
     shared: Arc<Shared>,
     /// What its handles hold.
     lease: Weak<Lease>,
-    /// How many came before it.
-    number: u64,
 }
 
 /// What is left of a session that could have been resumed.
@@ -58,17 +58,18 @@ pub(super) enum Known {
 pub(super) struct Registered {
     registry: Arc<Registry>,
     shared: Arc<Shared>,
+    number: u64,
 }
 
 impl Registry {
     pub(super) fn register(registry: &Arc<Self>, shared: &Arc<Shared>, session: &Session) -> Registered {
         let (instance, peer) = (shared.about.instance, shared.about.peer.peer_id());
-        let number = registry.came.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry { shared: Arc::clone(shared), lease: session.lease(), number };
+        let number = registry.next.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry { number, shared: Arc::clone(shared), lease: session.lease() };
         registry.sessions.insert(instance, entry);
-        registry.peers.entry(peer).or_default().insert(instance);
+        registry.peers.entry(peer).or_default().insert(number, instance);
         registry.arrivals.send_modify(|count| *count += 1);
-        Registered { registry: Arc::clone(registry), shared: Arc::clone(shared) }
+        Registered { registry: Arc::clone(registry), shared: Arc::clone(shared), number }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,8 +78,8 @@ impl Registry {
 
     /// Every session whose task runs, in the order in which they came: what is done to all is done in the same order each time.
     pub(super) fn all(&self) -> Vec<Arc<Shared>> {
-        let number = |entry: &Entry| (entry.number, Arc::clone(&entry.shared));
-        let mut all: Vec<_> = self.sessions.iter().map(|entry| number(&entry)).collect();
+        let mut all: Vec<_> =
+            self.sessions.iter().map(|entry| (entry.number, Arc::clone(&entry.shared))).collect();
         all.sort_unstable_by_key(|(number, _)| *number);
         all.into_iter().map(|(_, shared)| shared).collect()
     }
@@ -97,7 +98,7 @@ impl Registry {
     pub(super) fn of(&self, peer: PeerId) -> Vec<Arc<Shared>> {
         let instances = self.peers.get(&peer).map(|entry| entry.value().clone()).unwrap_or_default();
         let shared = |instance| self.sessions.get(instance).map(|entry| Arc::clone(&entry.shared));
-        instances.iter().filter_map(shared).collect()
+        instances.values().filter_map(shared).collect()
     }
 
     /// A handle to a session, if any handle is left.
@@ -157,7 +158,7 @@ impl Drop for Registered {
         }
         self.registry.sessions.remove(&instance);
         if let Some(mut instances) = self.registry.peers.get_mut(&peer) {
-            instances.remove(&instance);
+            instances.remove(&self.number);
         }
         self.registry.peers.remove_if(&peer, |_, instances| instances.is_empty());
     }

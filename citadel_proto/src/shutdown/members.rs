@@ -9,10 +9,14 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(super) struct Members {
     map: BTreeMap<Instance, Entry>,
+    /// How many there have been.
+    count: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
+    /// Those that came first go first: an instance says nothing of that.
+    number: u64,
     member: Member,
     life: Life,
 }
@@ -60,11 +64,12 @@ impl Concerns {
 
 impl Members {
     pub(super) const fn new() -> Self {
-        Self { map: BTreeMap::new() }
+        Self { map: BTreeMap::new(), count: 0 }
     }
 
     pub(super) fn insert(&mut self, instance: Instance, member: Member) {
-        self.map.insert(instance, Entry { member, life: Life::Open });
+        self.count += 1;
+        self.map.insert(instance, Entry { number: self.count, member, life: Life::Open });
     }
 
     pub(super) fn reroute(&mut self, instance: Instance, routes: Routes) {
@@ -103,18 +108,24 @@ impl Members {
         for (instance, entry) in &mut self.map {
             if entry.life == Life::Open && concerns.include(*instance, entry) {
                 entry.life = Life::Closing;
-                begun.push(*instance);
+                begun.push((entry.number, *instance));
             }
         }
-        begun
+        by_number(begun)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = Instance> {
-        self.map.keys().copied()
+        by_number(self.map.iter().map(|(instance, entry)| (entry.number, *instance)).collect()).into_iter()
     }
 
     /// All that are left, for the last time.
     pub(super) fn clear(&mut self) -> Vec<Instance> {
-        core::mem::take(&mut self.map).into_keys().collect()
+        let left = core::mem::take(&mut self.map).into_iter();
+        by_number(left.map(|(instance, entry)| (entry.number, instance)).collect())
     }
+}
+
+fn by_number(mut members: Vec<(u64, Instance)>) -> Vec<Instance> {
+    members.sort_unstable();
+    members.into_iter().map(|(_, instance)| instance).collect()
 }

@@ -5,8 +5,8 @@ use super::client::Client;
 use super::flow::{Ending, Flow, FlowId, Pace, Plan, ReadEnd, WriteEnd};
 use super::world::pass;
 use citadel_crypt::handshake::Instance;
-use citadel_proto::driver::{Channel, RecvHalf, SendHalf, Session, SessionEvent, WeakSession};
-use citadel_proto::{RecvError, SendError};
+use citadel_proto::driver::{Channel, RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, WeakSession};
+use citadel_proto::{PathKind, RecvError, SendError};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -21,45 +21,83 @@ pub(super) struct Shown {
 pub(super) fn begin(client: &Arc<Client>, shown: &Shown, number: usize) {
     let session = shown.session.clone();
     client.run(accept(Arc::clone(client), session.clone()));
-    client.run(watch(Arc::clone(client), session.downgrade(), session.instance(), session.events(), number));
+    let watching = Watching {
+        client: Arc::clone(client),
+        peer: shown.peer,
+        number,
+        instance: session.instance(),
+        carrier: session.path_kind(),
+    };
+    client.run(watching.run(session.downgrade(), session.events()));
 }
 
-/// Notes keys and paths, and the end.
-async fn watch(
+/// What somebody who looks at a session knows of it.
+struct Watching {
     client: Arc<Client>,
-    weak: WeakSession,
-    instance: Instance,
-    mut events: citadel_proto::driver::SessionEvents,
+    peer: usize,
     number: usize,
-) {
-    let ledger = Arc::clone(&client.world.ledger);
-    let mut was_closing = false;
-    while let Some(event) = events.next().await {
-        match event {
-            SessionEvent::Rekeyed(version) => {
-                let print = weak.upgrade().and_then(|session| session.fingerprint(version));
-                print.into_iter().for_each(|print| ledger.print(instance, version.0, &print));
-                ledger.with(|state| state.rounds += 1);
+    instance: Instance,
+    /// What carries it, as far as was told.
+    carrier: PathKind,
+}
+
+impl Watching {
+    /// Notes keys and paths, and the end.
+    async fn run(mut self, weak: WeakSession, mut events: SessionEvents) {
+        let (client, number, instance) = (Arc::clone(&self.client), self.number, self.instance);
+        let ledger = Arc::clone(&client.world.ledger);
+        let mut was_closing = false;
+        while let Some(event) = events.next().await {
+            match event {
+                SessionEvent::Rekeyed(version) => {
+                    let print = weak.upgrade().and_then(|session| session.fingerprint(version));
+                    print.into_iter().for_each(|print| ledger.print(instance, version.0, &print));
+                    ledger.with(|state| state.rounds += 1);
+                }
+                SessionEvent::Attached { path } => {
+                    ledger
+                        .say(format_args!("client {}: session {number} has path {}", client.number, path.0));
+                    ledger.with(|state| state.resumed += 1);
+                }
+                SessionEvent::PathChanged { from, to } => self.moved(from, to),
+                SessionEvent::Closing(_) => {
+                    ledger.check(!was_closing, format_args!("session {number} begins to close twice"));
+                    was_closing = true;
+                }
+                SessionEvent::Closed(report) => {
+                    ledger.closed((number, client.number), report);
+                    ledger.check(
+                        events.next().await.is_none(),
+                        format_args!("an event of {number} follows the last"),
+                    );
+                    client.forget(instance);
+                    return;
+                }
+                _ => {}
             }
-            SessionEvent::Attached { path } => {
-                ledger.say(format_args!("client {}: session {number} has path {}", client.number, path.0));
-                ledger.with(|state| state.resumed += 1);
-            }
-            SessionEvent::Closing(_) => {
-                ledger.check(!was_closing, format_args!("session {number} begins to close twice"));
-                was_closing = true;
-            }
-            SessionEvent::Closed(report) => {
-                ledger.closed((number, client.number), report);
-                ledger.check(
-                    events.next().await.is_none(),
-                    format_args!("an event of {number} follows the last"),
-                );
-                client.forget(instance);
-                return;
-            }
-            _ => {}
         }
+    }
+
+    /// Something else carries the session.
+    fn moved(&mut self, from: PathKind, to: PathKind) {
+        let (world, own, number) = (&self.client.world, self.client.number, self.number);
+        let ledger = &world.ledger;
+        ledger.say(format_args!("client {own}: session {number} goes from {from:?} to {to:?}"));
+        let was = core::mem::replace(&mut self.carrier, to);
+        ledger.check(
+            was == from && from != to,
+            format_args!("session {number} goes from {from:?} to {to:?}, and was on {was:?}"),
+        );
+        let is_right = match to {
+            PathKind::Relayed => true,
+            PathKind::Direct(address) => {
+                let owner = world.internet.as_ref().and_then(|internet| internet.owner(address.ip()));
+                owner == Some(self.peer) && world.setup.allows_direct(own, self.peer)
+            }
+            _ => false,
+        };
+        ledger.check(is_right, format_args!("session {number} is on {to:?}, which is no path to the peer"));
+        ledger.with(|state| if to.is_direct() { state.direct += 1 } else { state.fallen += 1 });
     }
 }
 

@@ -10,7 +10,7 @@ use citadel_crypt::handshake::{
 };
 use citadel_proto::CloseReason;
 use citadel_proto::driver::{Dialer, EstablishError, Hub, Session, Transport};
-use citadel_proto::peers::{Party, PeerClient, PeerEvent, PeerSession, PeersConfig};
+use citadel_proto::peers::{Direct, Party, PeerClient, PeerEvent, PeerSession, PeersConfig};
 use core::time::Duration;
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -60,7 +60,12 @@ impl Client {
         let setup = &world.setup;
         let common = world.common(1 + number);
         let of_peers = HandshakeConfig { limits: setup.session.limits, mode: setup.mode, ..common.clone() };
-        let config = PeersConfig::new(of_peers, setup.session.clone());
+        let config = PeersConfig {
+            direct: setup.air.as_ref().map_or(Direct::Off, |air| air.direct(number)),
+            udp: world.internet.as_ref().map(|internet| internet.at(number)),
+            clock: world.clock(),
+            ..PeersConfig::new(of_peers, setup.session.clone())
+        };
         let pins = Arc::clone(&world.pins[number]);
         let peers = PeerClient::new(hub.clone(), identity(1 + number), config, pins, tasks.clone()).await;
         let client = Arc::new(Self {
@@ -235,6 +240,7 @@ impl Client {
     pub(super) async fn fall(&self) {
         self.say(format_args!("is killed"));
         self.world.networks[self.number].take_down();
+        self.world.internet.iter().for_each(|internet| internet.unplug(self.number));
         self.world.ledger.killed(self.number);
         self.killed.cancel();
         self.hub.abort();

@@ -68,8 +68,11 @@ pub(super) async fn end(hub: &Hub, node: Node, ledger: &Ledger) -> NodeSummary {
     let mut acts: FuturesUnordered<BoxFuture<'_, NodeInput>> = FuturesUnordered::new();
     let (mut peers, mut server) = (BTreeSet::new(), BTreeSet::new());
     hub.refuse();
-    for Ending { instance, kind, closed, .. } in hub.ends() {
+    for Ending { instance, kind, path, closed, .. } in hub.ends() {
         let member = match (&node, kind) {
+            (_, SessionKind::P2P) if path.is_direct() => {
+                Member::Peer(Routes::of(Route::Direct(PathId::FIRST)))
+            }
             (_, SessionKind::P2P) => Member::Peer(Routes::of(Route::Relayed(PathId::FIRST))),
             (Node::Client(_), SessionKind::C2S) => Member::Server,
             (Node::Server(_), SessionKind::C2S) => Member::Client,

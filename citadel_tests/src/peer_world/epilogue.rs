@@ -15,6 +15,8 @@ use tokio::time::timeout;
 
 /// What must happen happens in this time: a silent path is found dead, a session that lost its lane gives up, an attempt ends.
 const SOON: Duration = Duration::from_secs(150);
+/// In this time a session gets to a direct path: one attempt may fail, and the next is a pause later.
+const PEACE: Duration = Duration::from_secs(60);
 /// A word to each other.
 const WORD: Plan =
     Plan { count: 3, len: 900, gap: Duration::ZERO, ending: Ending::Finish, pace: Pace::Eager };
@@ -88,6 +90,7 @@ impl World {
     pub(super) async fn finish(self: &Arc<Self>) {
         self.ledger.say(format_args!("epilogue: all is healed"));
         (0..self.setup.clients).for_each(|client| self.heal(client));
+        self.internet.iter().for_each(|internet| internet.calm());
         self.wishes.close();
         let over = timeout(SOON, self.wishes.wait()).await;
         self.promise(over.is_ok(), format_args!("a call never came back"));
@@ -107,8 +110,9 @@ impl World {
         let pairs = self.pairs();
         pairs.iter().for_each(|(one, other)| drop(self.agreed(one, other)));
         join_all(pairs.iter().map(|(one, other)| self.meet(one, other))).await;
-        pass(Duration::from_secs(10)).await;
+        pass(if self.internet.is_some() { PEACE } else { Duration::from_secs(10) }).await;
         for (one, other) in &pairs {
+            self.carried(one, other);
             let shared = self.agreed(one, other);
             self.promise(
                 shared.is_some(),
@@ -132,6 +136,19 @@ impl World {
             format_args!("client {} has {mine:?}, client {} has {theirs:?}", one.number, other.number),
         );
         here.into_iter().next()
+    }
+
+    /// What carries the session of two is what their places and wishes allow, at both ends.
+    fn carried(&self, one: &Client, other: &Client) {
+        let expected = self.setup.allows_direct(one.number, other.number);
+        let (here, there) = (one.sessions_with(other.number), other.sessions_with(one.number));
+        for session in here.iter().chain(&there) {
+            let kind = session.path_kind();
+            self.promise(
+                kind.is_direct() == expected,
+                format_args!("{} and {} are on {kind:?}; direct: {expected}", one.number, other.number),
+            );
+        }
     }
 
     /// Both want a session, and get the same; then they talk in it and renew its keys.

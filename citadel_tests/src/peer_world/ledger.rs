@@ -21,7 +21,8 @@ pub(super) struct EndNote {
 
 /// Everything. Locked for one note at a time.
 pub(super) struct Ledger {
-    origin: Instant,
+    /// When the world began.
+    pub(super) origin: Instant,
     state: Mutex<State>,
 }
 
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) delivered: u64,
     pub(super) resumed: usize,
     pub(super) rounds: usize,
+    pub(super) direct: usize,
+    pub(super) fallen: usize,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the clock is paused: time is the script's")]

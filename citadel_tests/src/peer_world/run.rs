@@ -33,6 +33,10 @@ pub struct Report {
     pub resumed: usize,
     /// Versions that an end came to.
     pub rounds: usize,
+    /// Times that an end came to a direct path.
+    pub direct: usize,
+    /// Times that an end came from a direct path to a lane.
+    pub fallen: usize,
 }
 
 /// Something did not hold.
@@ -106,9 +110,18 @@ fn run(seed: u64, kept: &OnceLock<Arc<Ledger>>) -> (Arc<Ledger>, usize) {
         if ledger.fault().is_some() {
             return (ledger, 0);
         }
+        let internet = world.internet.clone();
         drop(world);
         // The last of what has ended by itself.
         pass(Duration::from_secs(120)).await;
+        if let Some(internet) = internet {
+            let (sockets, unwanted) = (internet.sockets(), internet.unwanted());
+            ledger.check(sockets == 0, format_args!("{sockets} sockets of direct paths are left"));
+            ledger.check(
+                unwanted.is_empty(),
+                format_args!("packets to or from somebody who wants no direct paths: {unwanted:?}"),
+            );
+        }
         (ledger, tokio::runtime::Handle::current().metrics().num_alive_tasks())
     })
 }
@@ -122,6 +135,8 @@ fn report(ledger: &Ledger) -> Report {
             delivered: state.delivered,
             resumed: state.resumed,
             rounds: state.rounds,
+            direct: state.direct,
+            fallen: state.fallen,
         })
         .with_lines(ledger.lines())
 }

@@ -48,11 +48,19 @@ pub enum Step {
     Part(usize, usize),
     /// The first asks the second to be peers.
     Befriend(usize, usize),
+    /// No packet gets from one to the other any more but by the server.
+    CutDirect(usize, usize),
+    /// They do again.
+    HealDirect(usize, usize),
+    /// A client is in another network, with other addresses; its paths to the server break. Whether it is told so.
+    Relocate(usize, bool),
 }
 
 /// The script of a seed.
 pub fn script(setup: &Setup) -> Vec<Step> {
     let mut dice = Dice::new(setup.seed, 0x201);
+    // Of its own: worlds with direct paths are like those without, and more happens in them.
+    let mut air = Dice::new(setup.seed, 0x204);
     let count = dice.between(15, 60);
     let mut steps = Vec::new();
     // Something to disturb.
@@ -74,6 +82,9 @@ pub fn script(setup: &Setup) -> Vec<Step> {
         });
         if dice.percent(70) {
             steps.push(Step::Pass(gap(&mut dice)));
+        }
+        if setup.air.is_some() {
+            steps.extend(direct_trouble(&mut air, setup));
         }
     }
     steps
@@ -105,6 +116,21 @@ fn trouble(dice: &mut Dice, a: usize, b: usize) -> Step {
         36 => Step::Part(a, b),
         _ => Step::Befriend(a, b),
     }
+}
+
+fn direct_trouble(dice: &mut Dice, setup: &Setup) -> Vec<Step> {
+    let (a, b) = pair(dice, setup);
+    let step = match dice.below(100) {
+        // Time for an attempt.
+        0..=7 => return vec![Step::Pass(dice.time(Duration::from_secs(4)))],
+        8..=12 if setup.is_rough => Step::CutDirect(a, b),
+        13..=16 if setup.is_rough => Step::HealDirect(a, b),
+        17..=20 if setup.is_rough => Step::Relocate(a, dice.percent(60)),
+        _ => return Vec::new(),
+    };
+    // Time to be noticed.
+    let passes = dice.percent(40).then(|| Step::Pass(dice.time(Duration::from_secs(30))));
+    [step].into_iter().chain(passes).collect()
 }
 
 fn gap(dice: &mut Dice) -> Duration {

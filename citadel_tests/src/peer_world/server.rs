@@ -2,13 +2,14 @@
 
 use super::crypto::identity;
 use super::ending::{Node, end};
+use super::internet::Internet;
 use super::world::{ADDRESS, World};
 use crate::quick_hasher::Quick;
 use citadel_crypt::handshake::{Request, ServerConfig};
 use citadel_proto::SessionConfig;
-use citadel_proto::accounts::{Accounts, AccountsConfig, Policy, RateLimits, SystemClock};
+use citadel_proto::accounts::{Accounts, AccountsConfig, Policy, RateLimits};
 use citadel_proto::driver::{Acceptor, Admission, HandshakeCaps, Hub, Incoming, Transport};
-use citadel_proto::peers::Switchboard;
+use citadel_proto::peers::{Observer, Switchboard};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,10 +42,15 @@ impl Server {
             config,
             Arc::clone(&common.provider),
             Arc::new(Quick),
-            Arc::new(SystemClock::new()),
+            world.clock(),
         );
         let accounts = accounts.expect("randomness is there");
         let board = Switchboard::new(accounts.clone(), identity(0).peer_id(), tasks.clone());
+        if let Some(internet) = &world.internet {
+            let socket = internet.at_server().bind(Internet::observation()).expect("the port is free");
+            let observer = Observer::on(hub.clone(), socket, Arc::clone(&common.provider));
+            board.observe(observer.expect("randomness is there"));
+        }
         let config = Arc::new(ServerConfig::new(common).expect("randomness is there"));
         let session = session_config(world);
         let mut listeners = Vec::new();
@@ -77,6 +83,7 @@ impl Server {
         }
         self.tasks.close();
         self.tasks.wait().await;
+        world.internet.iter().for_each(|internet| internet.unplug_server());
         let left = (self.hub.sessions(), self.board.lanes(), self.board.parties(), self.tasks.len());
         world.ledger.check(
             left == (0, 0, 0, 0),

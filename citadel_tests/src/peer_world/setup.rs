@@ -1,6 +1,6 @@
 //! What a world is made of.
 
-use super::Route;
+use super::air::Air;
 use crate::world::Dice;
 use citadel_crypt::SecrecyMode;
 use citadel_crypt::handshake::Limits;
@@ -10,6 +10,8 @@ use core::time::Duration;
 
 /// Every so many seeds agrees on real keys.
 const REAL_EVERY: u64 = 25;
+/// Every so many seeds, the last of them, seeks direct paths: TLS costs time.
+const DIRECT_EVERY: u64 = 4;
 
 /// The parts of a world that do not change.
 #[derive(Clone, Debug)]
@@ -28,8 +30,8 @@ pub struct Setup {
     pub session: SessionConfig,
     /// Delay of each write on a path of a client.
     pub delay: RangeInclusive<Duration>,
-    /// What carries sessions between peers.
-    pub route: Route,
+    /// What lies between the clients, where direct paths are sought.
+    pub air: Option<Air>,
 }
 
 impl Setup {
@@ -52,15 +54,22 @@ impl Setup {
         };
         let low = Duration::from_micros(dice.pick(&[0, 500, 5_000]));
         let jitter = Duration::from_micros(dice.pick(&[0, 2_000, 20_000]));
+        let clients = dice.pick(&[2, 2, 3, 3, 4]);
         Self {
             seed,
             is_real: seed.is_multiple_of(REAL_EVERY),
-            clients: dice.pick(&[2, 2, 3, 3, 4]),
+            clients,
+            air: (seed % DIRECT_EVERY == DIRECT_EVERY - 1).then(|| Air::of(seed, clients)),
             is_rough: dice.percent(80),
             mode: dice.pick(&[SecrecyMode::BestEffort, SecrecyMode::Perfect]),
             session,
             delay: low..=low + jitter,
-            route: Route::Relayed,
         }
+    }
+
+    /// Whether a session of the two gets a direct path when it is left in peace.
+    pub(super) fn allows_direct(&self, one: usize, other: usize) -> bool {
+        // Whoever cannot resume stays where it is.
+        !self.session.resume.is_zero() && self.air.as_ref().is_some_and(|air| air.allows(one, other))
     }
 }

@@ -70,6 +70,12 @@ impl World {
             }
             Step::Part(a, b) => self.part(a, b),
             Step::Befriend(a, b) => self.befriend(a, b),
+            Step::CutDirect(a, b) => {
+                self.internet.iter().for_each(|internet| internet.cut(a, b));
+                self.ledger.say(format_args!("clients {a} and {b}: the direct way is cut"));
+            }
+            Step::HealDirect(a, b) => self.internet.iter().for_each(|internet| internet.heal(a, b)),
+            Step::Relocate(a, is_told) => self.relocate(a, is_told),
         }
     }
 
@@ -155,6 +161,16 @@ impl World {
             session.begin_shutdown(reason.clone());
             Some(())
         });
+    }
+
+    /// A client is in another network.
+    fn relocate(&self, a: usize, is_told: bool) {
+        self.internet.iter().for_each(|internet| internet.relocate(a));
+        let count = self.networks[a].cut();
+        self.ledger.say(format_args!("client {a} is elsewhere, {count} paths are cut; told: {is_told}"));
+        if let Some(client) = self.client(a).filter(|_| is_told) {
+            client.peers.network_changed();
+        }
     }
 
     fn restart(self: &Arc<Self>, is_orderly: bool, outage: Duration) {

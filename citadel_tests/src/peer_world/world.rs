@@ -2,18 +2,22 @@
 
 use super::client::Client;
 use super::crypto::{NodeProvider, identity};
+use super::internet::Internet;
 use super::ledger::Ledger;
 use super::server::Server;
 use super::setup::Setup;
 use crate::canary;
+use citadel_crypt::Timestamp;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{HandshakeConfig, SessionKind};
-use citadel_proto::backend::{Backend, Memory};
+use citadel_proto::accounts::AccountsClock;
+use citadel_proto::backend::{Backend, Memory, UnixTime};
 use citadel_proto::driver::memory::{Faults, Network};
 use citadel_proto::peers::{MemoryPins, Party};
 use core::time::Duration;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// Where the server listens, in the network of every client.
@@ -25,6 +29,20 @@ pub(super) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
+/// The calendar of a world, which begins on the same day each time.
+#[derive(Debug)]
+struct Calendar(Instant);
+
+impl AccountsClock for Calendar {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn unix(&self) -> UnixTime {
+        UnixTime(1_800_000_000 + self.0.elapsed().as_secs())
+    }
+}
+
 /// Everything.
 pub(super) struct World {
     pub(super) setup: Setup,
@@ -33,6 +51,8 @@ pub(super) struct World {
     providers: Vec<Arc<NodeProvider>>,
     /// One for each client.
     pub(super) networks: Vec<Network>,
+    /// Of UDP, where direct paths are sought.
+    pub(super) internet: Option<Arc<Internet>>,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) pins: Vec<Arc<MemoryPins>>,
     pub(super) parties: Mutex<Vec<Option<Party>>>,
@@ -54,6 +74,7 @@ impl World {
             ledger,
             providers: (0..=count).map(|node| NodeProvider::new(setup.seed, node, setup.is_real)).collect(),
             networks: (0..count).map(network).collect(),
+            internet: setup.air.clone().map(|air| Internet::new(setup.seed, air)),
             backend: Arc::new(Memory::new()),
             pins: (0..count).map(|_| Arc::new(MemoryPins::new())).collect(),
             parties: Mutex::new(vec![None; count]),
@@ -62,6 +83,11 @@ impl World {
             wishes: TaskTracker::new(),
             setup,
         })
+    }
+
+    /// What all nodes take for the time.
+    pub(super) fn clock(&self) -> Arc<dyn AccountsClock> {
+        Arc::new(Calendar(self.ledger.origin))
     }
 
     /// How the node shakes hands; the server is node 0, the clients follow.

@@ -16,18 +16,14 @@ fn attempt(places: [Place; 2], weather: Weather, seed: u64) -> Outcome {
     outcome
 }
 
-/// Whether no end can know the port that the other one's translator will use.
-fn is_hopeless(one: NatKind, other: NatKind) -> bool {
-    matches!((one, other), (Symmetric, Symmetric | PortRestricted) | (PortRestricted, Symmetric))
-}
-
 #[rstest]
 fn direct_nat_pairs_become_direct_as_the_table_says(
     #[values(Open, AddressRestricted, PortRestricted, Symmetric)] initiator: NatKind,
     #[values(Open, AddressRestricted, PortRestricted, Symmetric)] responder: NatKind,
 ) {
     let places = [Place::Behind(initiator), Place::Behind(responder)];
-    let expected = if is_hopeless(initiator, responder) { ProbeResult::Nothing } else { ProbeResult::Direct };
+    let expected =
+        if initiator.is_hopeless_with(responder) { ProbeResult::Nothing } else { ProbeResult::Direct };
     for seed in 0..20 {
         let calm = attempt(places, CALM, seed);
         assert_eq!((calm.initiator, calm.responder), (expected, expected), "{places:?}, seed {seed}");

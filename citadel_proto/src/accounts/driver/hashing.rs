@@ -64,12 +64,13 @@ impl HashPool {
         // Nobody closes the semaphore.
         let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Failure::Unavailable)?;
         let hasher = Arc::clone(&self.hasher);
-        let run = tokio::task::spawn_blocking(move || {
+        let run = move || {
             let result = job(&*hasher);
             drop((turn, place));
             result
-        });
-        match run.await {
+        };
+        let done = if self.hasher.is_instant() { Ok(run()) } else { tokio::task::spawn_blocking(run).await };
+        match done {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) => {
                 log::error!(target: "citadel::accounts", "{error}");

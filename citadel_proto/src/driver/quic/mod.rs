@@ -8,6 +8,7 @@
 //! and sends no keep-alive: the session pings, judges its peer's silence and drops the path, with times that a user configures.
 //! `punch.rs` is the other use of it: direct paths between peers, which have both, for there is a lane to fall back to.
 
+mod given;
 mod listen;
 mod punch;
 mod stream;

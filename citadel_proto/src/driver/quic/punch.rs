@@ -2,6 +2,8 @@
 //! addresses that were let in; what has it not is a probe or nothing.
 
 use super::super::transport::BoxedIo;
+use super::super::udp::UdpNetwork;
+use super::given::Given;
 use super::stream::QuicStream;
 use super::tls;
 use crate::peers::direct::{PACKET_LEN, Packet, canonical};
@@ -137,19 +139,21 @@ pub(crate) struct Punch {
 pub(crate) type Probes = mpsc::Receiver<(SocketAddr, Packet)>;
 
 impl Punch {
-    /// Binds `address`; one of IPv6 takes IPv4 as well, where the system can. `silence` is how long a connection is quiet until
-    /// something is sent, and until it is dead. Needs a tokio runtime.
-    pub(crate) fn bind(address: SocketAddr, silence: (Duration, Duration)) -> io::Result<(Self, Probes)> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        socket.bind(&address.into())?;
-        let inner = TokioRuntime.wrap_udp_socket(socket.into())?;
+    /// Binds `address`, in `network` or else at this machine, where an address of IPv6 takes IPv4 as well if the system can.
+    /// `silence` is how long a connection is quiet until something is sent, and until it is dead. Needs a tokio runtime.
+    pub(crate) fn bind(
+        network: Option<&dyn UdpNetwork>,
+        address: SocketAddr,
+        silence: (Duration, Duration),
+    ) -> io::Result<(Self, Probes)> {
+        let inner = match network {
+            Some(network) => Arc::new(Given(network.bind(address)?)),
+            None => machine(address)?,
+        };
         let (probes, queue) = mpsc::channel(QUEUE);
         let socket = Arc::new(Sorted { inner, gate: Arc::default(), probes });
         let mut config = EndpointConfig::default();
-        config.grease_quic_bit(false);
+        config.grease_quic_bit(false).rng_seed(network.and_then(UdpNetwork::quic_seed));
         let server = tls::server_config(transport(true, silence))?;
         let sorted = Arc::clone(&socket) as Arc<dyn AsyncUdpSocket>;
         let endpoint =
@@ -263,6 +267,16 @@ impl Arriving {
     pub(crate) fn refuse(self) {
         self.incoming.refuse();
     }
+}
+
+/// A socket of the system.
+fn machine(address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    TokioRuntime.wrap_udp_socket(socket.into())
 }
 
 fn transport(is_server: bool, (keep_alive, dead_after): (Duration, Duration)) -> Arc<quinn::TransportConfig> {

@@ -196,6 +196,16 @@ impl Book {
         });
     }
 
+    /// This end has taken its consent back: there is no agreement any more, whatever the server has heard.
+    pub(super) fn withdraw(&self, party: Party) {
+        self.change(|pages| {
+            let known = pages.known.get_mut(&party);
+            if let Some(known) = known.filter(|known| matches!(known.view.shown, Shown::Peers { .. })) {
+                (known.pinned, known.fault) = (None, Some(PinError::Withdrawn));
+            }
+        });
+    }
+
     /// What a pin is now.
     pub(super) fn put_pin(&self, party: Party, pinned: Option<Pinned>) {
         self.change(|pages| {

@@ -22,7 +22,6 @@ use citadel_crypt::suite::CryptoError;
 use core::fmt;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -404,14 +403,15 @@ impl Inner {
         party: Party,
         said: impl FnOnce(StatementNumber) -> Statement + Send + 'static,
     ) -> Result<Vec<u8>, PeersError> {
-        let said = self.pins.say(uplink.here(), party, now(), said).await??;
+        let said = self.pins.say(uplink.here(), party, self.now(), said).await??;
         Ok(said.sign(&self.identity)?)
     }
 
     /// Takes back all that this end has said to `party`, and ends what came of it.
     async fn withdraw(&self, uplink: &Uplink, party: Party, forgets: bool) -> Result<(), PeersError> {
         if party != uplink.own {
-            self.pins.withdraw(uplink.here(), party, now(), forgets).await?;
+            self.pins.withdraw(uplink.here(), party, self.now(), forgets).await?;
+            self.book.withdraw(party);
             self.part(party);
         }
         Ok(())
@@ -449,16 +449,15 @@ impl Inner {
         Ok(())
     }
 
+    /// What the numbers of an own device's statements rise with, if it says less than one in a second.
+    fn now(&self) -> u64 {
+        self.config.clock.unix().0
+    }
+
     /// Whether sessions are made with a pin of that trust.
     pub(super) const fn suffices(&self, trust: PeerTrust) -> bool {
         matches!(trust, PeerTrust::Verified) || !self.config.require_verified
     }
-}
-
-/// What the numbers of an own device's statements rise with, if it says less than one in a second.
-#[expect(clippy::disallowed_methods, reason = "a driver reads the clock")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl fmt::Debug for PeerClient {

@@ -2,6 +2,8 @@
 
 use super::super::meeting::MeetingConfig;
 use super::direct::Direct;
+use crate::accounts::{AccountsClock, SystemClock};
+use crate::driver::UdpNetwork;
 use crate::session::SessionConfig;
 use citadel_crypt::handshake::{HandshakeConfig, Psk, ServerConfig, SessionKind};
 use citadel_crypt::suite::CryptoError;
@@ -26,6 +28,10 @@ pub struct PeersConfig {
     pub connect_deadline: Duration,
     /// Whether sessions seek a path without the server. Off by default: it opens a socket, and tells peers addresses.
     pub direct: Direct,
+    /// Where direct paths have their sockets: this machine if `None`, which is the default.
+    pub udp: Option<Arc<dyn UdpNetwork>>,
+    /// The calendar, which the numbers of what this device says of others rise with. The system's by default.
+    pub clock: Arc<dyn AccountsClock>,
     /// How long a session on a direct path goes on once the session with the server is over (R-P2P-5). 60 s, as sessions wait
     /// for a path: without a server nobody hears that a peer is none any more.
     pub outlive_server: Duration,
@@ -42,6 +48,8 @@ impl PeersConfig {
             require_verified: false,
             connect_deadline: Duration::from_secs(20),
             direct: Direct::Off,
+            udp: None,
+            clock: Arc::new(SystemClock::new()),
             outlive_server: Duration::from_secs(60),
         }
     }

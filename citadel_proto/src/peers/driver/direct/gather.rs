@@ -12,25 +12,30 @@ pub(super) async fn gather(inner: &Arc<Inner>, config: &DirectConfig, punch: &Ar
     // What is sent before the system has said that the socket takes anything is lost.
     punch.writable().await;
     let observed = super::observe::ask(inner, punch).await;
-    let hosts = if config.interfaces { interfaces(config) } else { Vec::new() };
+    let hosts = if config.interfaces { interfaces(inner, config) } else { Vec::new() };
     let hosts = hosts.into_iter().map(|ip| SocketAddr::new(ip, punch.local_addr().port()));
     let forwarded = config.forwarded.iter().copied();
     let reached = forwarded.chain(hosts).chain(observed).filter(|address| punch.reaches(*address));
     Candidates::gather(reached, config.locality)
 }
 
-/// The addresses of the machine that the socket is bound to, in a fixed order: those of IPv6 first, which no translator hides.
-pub(super) fn interfaces(config: &DirectConfig) -> Vec<IpAddr> {
+/// The addresses that the socket is bound to, in a fixed order: those of IPv6 first, which no translator hides.
+pub(super) fn interfaces(inner: &Inner, config: &DirectConfig) -> Vec<IpAddr> {
     if !config.bind.ip().is_unspecified() {
         return vec![config.bind.ip()];
     }
+    let mut ips = inner.config.udp.as_ref().map_or_else(machine, |network| network.interfaces());
+    ips.retain(|ip| config.locality.admits(SocketAddr::new(*ip, 1)));
+    ips.sort_by_key(|ip| (ip.is_ipv4(), *ip));
+    ips.dedup();
+    ips
+}
+
+/// Those of this machine.
+fn machine() -> Vec<IpAddr> {
     let all = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         log::debug!(target: "citadel::direct", "no interfaces: {error}");
         Vec::new()
     });
-    let is_useful = |ip: &IpAddr| config.locality.admits(SocketAddr::new(*ip, 1));
-    let mut ips: Vec<IpAddr> = all.iter().map(if_addrs::Interface::ip).filter(is_useful).collect();
-    ips.sort_by_key(|ip| (ip.is_ipv4(), *ip));
-    ips.dedup();
-    ips
+    all.iter().map(if_addrs::Interface::ip).collect()
 }

@@ -20,7 +20,7 @@ use self::arrive::Slot;
 use self::observe::Observed;
 use super::super::direct::{Locality, PAUSES, Packet, ProbeTimes, Tag};
 use super::client::Inner;
-use crate::driver::{Probes, Punch};
+use crate::driver::{Probes, Punch, UdpNetwork};
 use core::time::Duration;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -160,7 +160,7 @@ impl DirectPaths {
         if let Some(socket) = &*socket {
             return Ok(Arc::clone(socket));
         }
-        let (punch, probes) = bind(config)?;
+        let (punch, probes) = bind(inner.config.udp.as_deref(), config)?;
         let punch = Arc::new(punch);
         *socket = Some(Arc::clone(&punch));
         drop(socket);
@@ -171,11 +171,11 @@ impl DirectPaths {
     }
 }
 
-fn bind(config: &DirectConfig) -> io::Result<(Punch, Probes)> {
+fn bind(network: Option<&dyn UdpNetwork>, config: &DirectConfig) -> io::Result<(Punch, Probes)> {
     let (address, silence) = (config.bind, (config.keep_alive, config.dead_after));
-    let bound = Punch::bind(address, silence);
+    let bound = Punch::bind(network, address, silence);
     if address.ip() == Ipv6Addr::UNSPECIFIED && bound.is_err() {
-        return Punch::bind((Ipv4Addr::UNSPECIFIED, address.port()).into(), silence);
+        return Punch::bind(network, (Ipv4Addr::UNSPECIFIED, address.port()).into(), silence);
     }
     bound
 }

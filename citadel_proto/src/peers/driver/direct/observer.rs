@@ -1,15 +1,15 @@
 //! The server's end of observation: one UDP port, and tokens over the sessions with clients.
 
-use crate::driver::Hub;
+use crate::driver::{Hub, UdpSocket};
 use crate::peers::Offered;
 use crate::peers::direct::{ObserverSecret, PACKET_LEN, TOKEN_LIFE, Throttle, Token};
 use citadel_crypt::secret::Secret;
 use citadel_crypt::suite::{CryptoError, CryptoProvider};
 use core::fmt;
+use core::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::UdpSocket;
 
 /// Why there is no observation port.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub struct Observer {
     secret: ObserverSecret,
     provider: Arc<dyn CryptoProvider>,
     hub: Hub,
-    socket: UdpSocket,
+    socket: Arc<dyn UdpSocket>,
     local: SocketAddr,
 }
 
@@ -42,11 +42,22 @@ impl Observer {
         address: SocketAddr,
         provider: Arc<dyn CryptoProvider>,
     ) -> Result<Self, ObserverError> {
-        let mut secret = Secret::zero();
-        provider.random(secret.expose_mut())?;
         let socket = std::net::UdpSocket::bind(address)?;
         socket.set_nonblocking(true)?;
-        let socket = UdpSocket::from_std(socket)?;
+        Self::on(hub, Arc::new(tokio::net::UdpSocket::from_std(socket)?), provider)
+    }
+
+    /// Answers at a socket that is bound, for the clients of `hub`.
+    ///
+    /// # Errors
+    /// [`ObserverError`].
+    pub fn on(
+        hub: Hub,
+        socket: Arc<dyn UdpSocket>,
+        provider: Arc<dyn CryptoProvider>,
+    ) -> Result<Self, ObserverError> {
+        let mut secret = Secret::zero();
+        provider.random(secret.expose_mut())?;
         let local = socket.local_addr()?;
         Ok(Self { secret: ObserverSecret::new(secret), provider, hub, socket, local })
     }
@@ -74,7 +85,7 @@ impl Observer {
             let received = tokio::select! {
                 biased;
                 () = self.hub.closed() => return,
-                received = self.socket.recv_from(&mut buffer) => received,
+                received = poll_fn(|cx| self.socket.poll_recv(cx, &mut buffer)) => received,
             };
             // An error is of one packet (what the system heard of an earlier reply), never of the socket.
             let Ok((len, from)) = received else { continue };
@@ -84,7 +95,7 @@ impl Observer {
                 && throttle.take(now)
             {
                 // What the system does not take now is lost, as it may be on the way.
-                let _sent = self.socket.try_send_to(&reply, from);
+                let _sent = self.socket.try_send(from, &reply);
             }
         }
     }

@@ -163,7 +163,7 @@ impl Seeker {
     fn begin(&mut self) {
         let Some(config) = self.config.clone() else { return };
         if let Some(PursuitOutput::Begin(attempt)) = self.pursuit.as_mut().and_then(Pursuit::poll_output) {
-            self.addresses = Some(interfaces(&config));
+            self.addresses = Some(interfaces(&self.inner, &config));
             let (inner, of) = (Arc::clone(&self.inner), self.of.clone());
             self.attempt = Some(async move { (attempt, make(inner, config, of, attempt).await) }.boxed());
         }
@@ -200,7 +200,7 @@ impl Seeker {
             Side::Responder if self.is_early() => channel.reset(BUSY),
             Side::Responder => {
                 self.asked_at = Some(self.now());
-                self.addresses = Some(interfaces(&config));
+                self.addresses = Some(interfaces(&self.inner, &config));
                 let (inner, of, after) = (Arc::clone(&self.inner), self.of.clone(), self.answered);
                 // One before this one is over: the initiator makes one at a time.
                 self.attempt = Some(take_part(inner, config, of, channel, after).boxed());
@@ -244,7 +244,7 @@ impl Seeker {
     fn look(&mut self) {
         self.look_at = None;
         if let Some(config) = &self.config {
-            let addresses = interfaces(config);
+            let addresses = interfaces(&self.inner, config);
             let has_changed = self.addresses.as_ref().is_some_and(|before| *before != addresses);
             self.addresses = Some(addresses);
             if has_changed {

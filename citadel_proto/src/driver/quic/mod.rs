@@ -9,6 +9,7 @@
 //! `punch.rs` is the other use of it: direct paths between peers, which have both, for there is a lane to fall back to.
 
 mod listen;
+mod memory;
 mod punch;
 mod stream;
 mod tls;

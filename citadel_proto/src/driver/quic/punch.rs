@@ -1,6 +1,7 @@
 //! One UDP socket for probes and for QUIC with many peers (RFC 9443): what has the fixed bit of QUIC is QUIC's, and only from
 //! addresses that were let in; what has it not is a probe or nothing.
 
+use super::super::memory::Datagrams;
 use super::super::transport::BoxedIo;
 use super::stream::QuicStream;
 use super::tls;
@@ -145,7 +146,19 @@ impl Punch {
             socket.set_only_v6(false)?;
         }
         socket.bind(&address.into())?;
-        let inner = TokioRuntime.wrap_udp_socket(socket.into())?;
+        Self::on(TokioRuntime.wrap_udp_socket(socket.into())?, silence)
+    }
+
+    /// As [`bind`](Self::bind), in a network in memory.
+    pub(crate) fn bind_in(
+        network: &Datagrams,
+        address: SocketAddr,
+        silence: (Duration, Duration),
+    ) -> io::Result<(Self, Probes)> {
+        Self::on(Arc::new(network.bind(address)?), silence)
+    }
+
+    fn on(inner: Arc<dyn AsyncUdpSocket>, silence: (Duration, Duration)) -> io::Result<(Self, Probes)> {
         let (probes, queue) = mpsc::channel(QUEUE);
         let socket = Arc::new(Sorted { inner, gate: Arc::default(), probes });
         let mut config = EndpointConfig::default();

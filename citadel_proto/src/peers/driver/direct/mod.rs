@@ -20,12 +20,13 @@ use self::arrive::Slot;
 use self::observe::Observed;
 use super::super::direct::{Locality, PAUSES, Packet, ProbeTimes, Tag};
 use super::client::Inner;
+use crate::driver::memory::Datagrams;
 use crate::driver::{Probes, Punch};
 use core::time::Duration;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -80,6 +81,15 @@ pub struct DirectConfig {
     /// How often the machine's addresses are looked at while a session is relayed; nothing is sent for it. 15 s: a network that
     /// changed is noticed before a user complains.
     pub look: Duration,
+    /// A network in memory in place of the system's UDP, for tests; `bind` names an IP address in it. None by default.
+    pub memory: Option<Datagrams>,
+}
+
+impl DirectConfig {
+    /// The defaults, over a network in memory, at any port of that IP address.
+    pub fn in_memory(network: &Datagrams, ip: IpAddr) -> Self {
+        Self { bind: (ip, 0).into(), memory: Some(network.clone()), ..Self::default() }
+    }
 }
 
 impl Default for DirectConfig {
@@ -94,6 +104,7 @@ impl Default for DirectConfig {
             dead_after: Duration::from_secs(15),
             times: ProbeTimes::default(),
             look: Duration::from_secs(15),
+            memory: None,
         }
     }
 }
@@ -173,6 +184,9 @@ impl DirectPaths {
 
 fn bind(config: &DirectConfig) -> io::Result<(Punch, Probes)> {
     let (address, silence) = (config.bind, (config.keep_alive, config.dead_after));
+    if let Some(network) = &config.memory {
+        return Punch::bind_in(network, address, silence);
+    }
     let bound = Punch::bind(address, silence);
     if address.ip() == Ipv6Addr::UNSPECIFIED && bound.is_err() {
         return Punch::bind((Ipv4Addr::UNSPECIFIED, address.port()).into(), silence);

@@ -78,7 +78,8 @@ pub use citadel_proto::accounts::{
 pub use citadel_proto::backend::{Backend, BackendError, Memory, Redb, RedbConfig, SealingKey};
 pub use citadel_proto::driver::{
     Channel, ChannelIo, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming, Permit, Quic,
-    RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, WeakSession,
+    RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, UdpNetwork, UdpSocket,
+    WeakSession,
 };
 pub use citadel_proto::peers::direct::{Locality, ProbeTimes};
 pub use citadel_proto::peers::{

@@ -32,12 +32,16 @@ mod hostile_peer;
 mod leaving;
 #[path = "peers/meeting.rs"]
 mod meeting;
+#[path = "peers/path_changes.rs"]
+mod path_changes;
 #[path = "peers/people.rs"]
 mod people;
 #[path = "peers/raw.rs"]
 mod raw;
 #[path = "peers/rekey.rs"]
 mod rekey;
+#[path = "peers/rekey_paths.rs"]
+mod rekey_paths;
 #[path = "peers/replays.rs"]
 mod replays;
 #[path = "peers/results.rs"]

@@ -16,7 +16,7 @@ use citadel_proto::RekeyPolicy;
 use citadel_proto::accounts::{Accounts, AccountsConfig};
 use citadel_proto::backend::{Backend, Memory};
 use citadel_proto::driver::{
-    Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Listener, Quic, Tcp, Transport as _,
+    Acceptor, Admission, EstablishError, HandshakeCaps, Hub, Listener, Quic, Tcp, Transport as _, UdpNetwork,
 };
 use citadel_proto::peers::{Direct, MemoryPins, Observer, PinStore, Switchboard};
 use core::fmt;
@@ -60,6 +60,7 @@ pub struct NodeBuilder<K> {
     pins: Arc<dyn PinStore>,
     require_verified: bool,
     direct: Direct,
+    udp: Option<Arc<dyn UdpNetwork>>,
     outlive_server: Duration,
     observe: Option<String>,
     resume: Duration,
@@ -80,6 +81,7 @@ impl<K: NetKernel> NodeBuilder<K> {
             pins: Arc::new(MemoryPins::new()),
             require_verified: false,
             direct: Direct::on(),
+            udp: None,
             outlive_server: Duration::from_secs(60),
             observe: None,
             resume: Duration::from_secs(60),
@@ -174,6 +176,13 @@ impl<K: NetKernel> NodeBuilder<K> {
     /// told to peers alone; who hides them from peers as well says [`Direct::Off`].
     pub fn direct(mut self, direct: Direct) -> Self {
         self.direct = direct;
+        self
+    }
+
+    /// Where direct paths have their sockets: this machine by default. [`memory::Datagrams`](crate::memory::Datagrams) for tests
+    /// with a paused clock.
+    pub fn udp(mut self, network: Arc<dyn UdpNetwork>) -> Self {
+        self.udp = Some(network);
         self
     }
 
@@ -302,7 +311,7 @@ impl<K: NetKernel> NodeBuilder<K> {
         let Self { kernel, identity, mut config, listen, backend, mut accounts, trust, resume, .. } = self;
         let deadline = self.shutdown_deadline.min(LONGEST);
         let (pins, require_verified) = (self.pins, self.require_verified);
-        let (direct, outlive_server) = (self.direct, self.outlive_server);
+        let (direct, udp, outlive_server) = (self.direct, self.udp, self.outlive_server);
         let identity = identity.ok_or(NodeError::NoIdentity)?;
         config.session.resume = resume;
         accounts.policy.resume = resume;
@@ -333,6 +342,7 @@ impl<K: NetKernel> NodeBuilder<K> {
             pins,
             require_verified,
             direct,
+            udp,
             outlive_server,
             tasks,
             listens,

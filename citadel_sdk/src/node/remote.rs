@@ -9,7 +9,7 @@ use citadel_crypt::addr::{NodeAddr, PeerId};
 use citadel_crypt::handshake::{Cid, Instance};
 use citadel_crypt::identity::Identity;
 use citadel_proto::accounts::Accounts;
-use citadel_proto::driver::{Hub, Session};
+use citadel_proto::driver::{Hub, Session, UdpNetwork};
 use citadel_proto::peers::{Direct, PeerClient, PeersError, PinStore, Switchboard};
 use citadel_proto::{CloseReason, CloseReport};
 use core::fmt;
@@ -44,6 +44,7 @@ pub(super) struct Parts {
     pub(super) pins: Arc<dyn PinStore>,
     pub(super) require_verified: bool,
     pub(super) direct: Direct,
+    pub(super) udp: Option<Arc<dyn UdpNetwork>>,
     pub(super) outlive_server: Duration,
     /// Every task but the main one.
     pub(super) tasks: TaskTracker,
@@ -199,12 +200,12 @@ impl NodeRemote {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn peers(&self) -> Result<PeerClient, PeersError> {
-        let Parts { hub, identity, settings, pins, require_verified, tasks, .. } = &**self.inner;
-        let (direct, outlive_server) = (self.inner.direct.clone(), self.inner.outlive_server);
+        let parts = &**self.inner;
+        let Parts { hub, identity, settings, pins, tasks, .. } = parts;
         let make = || async {
             let mut config = settings.config().peers(identity);
-            config.require_verified = *require_verified;
-            (config.direct, config.outlive_server) = (direct.clone(), outlive_server);
+            (config.require_verified, config.outlive_server) = (parts.require_verified, parts.outlive_server);
+            (config.direct, config.udp) = (parts.direct.clone(), parts.udp.clone());
             PeerClient::new(hub.clone(), Arc::clone(identity), config, Arc::clone(pins), tasks.clone()).await
         };
         self.inner.peers.get_or_try_init(make).await.cloned()

@@ -1,33 +1,28 @@
-//! A server and clients that are peers, on a network in memory and a clock that a test pauses.
+//! A server and clients that are peers, on networks in memory and a clock that a test pauses.
 //!
 //! Owns: starting them, making peers of two, a session between them, cutting and healing what carries it, taking it all down
 //! again with nothing left. Real are nodes, handshakes, keys, switchboard and lanes. Never: what a test is about.
 //!
-//! Each client has a network of its own, so that either leg of a lane can be cut alone. What carries a session between two
-//! of them is a [`Way`]: a matrix takes it as a parameter.
+//! Each client has a network of its own, so that either leg of a lane can be cut alone; direct paths go over one of datagrams,
+//! with QUIC as it is. What carries a session between two of them is a [`Way`]: a matrix takes it as a parameter.
 
 mod client;
 mod pair;
 mod server;
 mod talk;
+mod way;
 
 pub use client::Client;
 pub use pair::{Pair, befriend};
 pub use server::Server;
 pub use talk::{Talk, hear, heard_of, message, say};
+pub use way::{Loss, Way, has_another_path, is_carried};
 
 use crate::canary;
-use citadel_proto::driver::memory::{Faults, Network};
-use citadel_sdk::{Direct, Identity, NetKernel, NodeBuilder, SecrecyMode, Suite};
+use citadel_proto::driver::memory::{Datagrams, Faults, Network};
+use citadel_sdk::{Identity, NetKernel, NodeBuilder, SecrecyMode, Suite};
 use core::time::Duration;
 use std::sync::Arc;
-
-/// What carries a session with a peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
-    /// Lanes through the server.
-    Relayed,
-}
 
 /// What nodes of a scene are told.
 #[derive(Clone, Debug)]
@@ -44,13 +39,20 @@ pub struct Setup {
     pub secrecy: SecrecyMode,
     /// What happens to bytes.
     pub faults: Faults,
-    /// Where chance comes from.
+    /// Where direct paths go.
+    pub datagrams: Datagrams,
+    /// Where chance comes from; that of direct paths too, by [`seeded`](Self::seeded).
     pub seed: u64,
 }
 
 impl Setup {
     /// Sessions without an account, default keys, delays of up to 20 ms, 60 s to resume.
     pub fn new(way: Way) -> Self {
+        Self::seeded(way, 1)
+    }
+
+    /// The same, with chance from that seed.
+    pub fn seeded(way: Way, seed: u64) -> Self {
         Self {
             way,
             accounts: false,
@@ -58,7 +60,8 @@ impl Setup {
             suite: None,
             secrecy: SecrecyMode::BestEffort,
             faults: Faults::DELAYS,
-            seed: 1,
+            datagrams: Datagrams::new(seed),
+            seed,
         }
     }
 
@@ -70,11 +73,8 @@ impl Setup {
     /// A client's node with this kernel.
     pub fn node<K: NetKernel>(&self, kernel: K, identity: impl Into<Arc<Identity>>) -> NodeBuilder<K> {
         canary::watch();
-        let direct = match self.way {
-            Way::Relayed => Direct::Off,
-        };
-        let builder = NodeBuilder::new(kernel).identity(identity).direct(direct);
-        let builder = builder.secrecy(self.secrecy).resume(self.resume);
+        let builder = NodeBuilder::new(kernel).identity(identity).direct(self.way.direct());
+        let builder = builder.udp(Arc::new(self.datagrams.clone())).secrecy(self.secrecy).resume(self.resume);
         match self.suite {
             Some(suite) => builder.suites([suite]),
             None => builder,

@@ -1,8 +1,9 @@
 //! Two peers and the session between them.
 
-use super::{Client, Server, Setup};
-use citadel_proto::driver::memory::Network;
-use citadel_sdk::{NodeReport, Session, Standing};
+use super::{Client, Loss, Server, Setup, Way, has_another_path};
+use citadel_proto::driver::memory::{Datagrams, Network};
+use citadel_sdk::{NodeReport, PeerClient, Session, Standing};
+use core::cell::Cell;
 use futures::future::join;
 
 /// Two clients of one server that are peers and have a session.
@@ -17,10 +18,14 @@ pub struct Pair {
     pub near: Session,
     /// Bob's end.
     pub far: Session,
+    /// What carries them.
+    pub way: Way,
+    /// Where direct paths go.
+    pub datagrams: Datagrams,
 }
 
 impl Pair {
-    /// Starts all of them, makes peers of the two, and connects them: either may have dialled.
+    /// Starts all of them, makes peers of the two, and connects them: either may have dialled. They are on their way.
     pub async fn meet(setup: &Setup) -> Self {
         let networks = setup.networks(2);
         let server = Server::start(setup, &networks).await;
@@ -28,12 +33,82 @@ impl Pair {
         let bob = Client::start(setup, &server, &networks[1], "bob").await;
         befriend(&alice, &bob).await;
         let (near, far) = connect(&alice, &bob).await;
-        Self { server, alice, bob, near, far }
+        let (way, datagrams) = (setup.way, setup.datagrams.clone());
+        let pair = Self { server, alice, bob, near, far, way, datagrams };
+        pair.is_on_its_way().await;
+        pair
     }
 
     /// Another session, once there is none.
     pub async fn meet_again(&mut self) {
         (self.near, self.far) = connect(&self.alice, &self.bob).await;
+        self.is_on_its_way().await;
+    }
+
+    async fn is_on_its_way(&self) {
+        join(self.way.carries(&self.near), self.way.carries(&self.far)).await;
+    }
+
+    /// Takes the direct path away. Nobody waits for what comes of it; [`heal`](Self::heal) lets one be found again.
+    pub fn lose(&self, loss: Loss) {
+        let (alice, bob) = (&self.alice.peers, &self.bob.peers);
+        match loss {
+            Loss::AliceLeaves => alice.network_changed(),
+            Loss::BobLeaves => bob.network_changed(),
+            Loss::BothLeave => [alice, bob].into_iter().for_each(PeerClient::network_changed),
+            Loss::Silence => self.datagrams.take_down(),
+        }
+    }
+
+    /// Where the way changes: the two lose their direct path so, go on over a lane, and are on a direct path again. Nothing
+    /// happens on other ways.
+    ///
+    /// # Panics
+    /// If the session closes meanwhile.
+    pub async fn change(&self, loss: Loss) {
+        if self.way != Way::Changing {
+            return;
+        }
+        self.is_on_its_way().await;
+        let [mut near, mut far] = [&self.near, &self.far].map(Session::events);
+        self.lose(loss);
+        join(has_another_path(&mut near), has_another_path(&mut far)).await;
+        self.heal();
+        self.is_on_its_way().await;
+    }
+
+    /// Does `work`. Where the way changes it does so all the while, and at least once.
+    ///
+    /// # Panics
+    /// If the session closes meanwhile.
+    pub async fn while_it_changes<T>(&self, work: impl Future<Output = T>) -> T {
+        let is_done = Cell::new(self.way != Way::Changing);
+        let work = async {
+            let done = work.await;
+            is_done.set(true);
+            done
+        };
+        let changes = async {
+            for loss in Loss::ALL.into_iter().cycle() {
+                self.change(loss).await;
+                if is_done.get() {
+                    break;
+                }
+            }
+        };
+        join(work, changes).await.0
+    }
+
+    /// Nothing comes to Bob any more, or from him, and nobody is told of it but by that.
+    pub fn cut_off(&self) {
+        self.bob.network.take_down();
+        self.datagrams.take_down();
+    }
+
+    /// All that was taken down is there again.
+    pub fn heal(&self) {
+        self.networks().into_iter().for_each(Network::heal);
+        self.datagrams.heal();
     }
 
     /// What carries the two.
@@ -46,7 +121,7 @@ impl Pair {
     /// # Panics
     /// If anything is left.
     pub async fn ends(self) -> [NodeReport; 3] {
-        let Self { server, alice, bob, near, far } = self;
+        let Self { server, alice, bob, near, far, .. } = self;
         let (alice, bob) = join(alice.ends(), bob.ends()).await;
         drop((near, far));
         [alice, bob, server.ends().await]

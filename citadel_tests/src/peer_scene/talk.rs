@@ -1,7 +1,8 @@
 //! Numbered messages on a channel, each of which is known by its bytes.
 
-use citadel_sdk::{Channel, RecvHalf, SendError, SendHalf, Session};
+use citadel_sdk::{RecvHalf, SendError, SendHalf, Session};
 use core::ops::Range;
+use futures::future::join;
 
 /// Message `number`, of `len` bytes, rounded up to a multiple of eight.
 pub fn message(number: u64, len: usize) -> Vec<u8> {
@@ -44,7 +45,7 @@ pub async fn heard_of(half: &mut RecvHalf, len: usize) -> u64 {
     number
 }
 
-/// Channel 0 of both ends.
+/// A channel between two.
 pub struct Talk {
     /// One end.
     pub near: (SendHalf, RecvHalf),
@@ -56,11 +57,18 @@ pub struct Talk {
 impl Talk {
     /// Takes channel 0 of both.
     pub fn new(near: &Session, far: &Session) -> Self {
-        let [near, far] = [near, far].map(|session| {
-            let channel: Channel = session.channel().expect("not taken yet");
-            channel.split()
-        });
+        let [near, far] = [near, far].map(|session| session.channel().expect("not taken yet").split());
         Self { near, far, said: 0 }
+    }
+
+    /// Opens another one.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn open(near: &Session, far: &Session) -> Self {
+        let (near, far) = join(near.open_channel(), far.accept_channel()).await;
+        let far = far.expect("a session that is open").expect("a channel");
+        Self { near: near.expect("a channel").split(), far: far.split(), said: 0 }
     }
 
     /// So many messages each way, all of which arrive.

@@ -105,7 +105,7 @@ async fn answering(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn a_callback_that_ends_or_fails_long_before_the_others_leaves_them_alone(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
     #[values(Early::Returns, Early::Fails, Early::FailsWithACode, Early::Panics)] early: Early,
     #[values(1, 3)] early_ones: usize,
 ) {

@@ -3,7 +3,7 @@
 use citadel_proto::driver::memory::Faults;
 use citadel_sdk::prelude::*;
 use citadel_sdk::{CloseReason, PeerConnectError, RekeyError, Standing};
-use citadel_tests::peer_scene::{Client, Pair, Server, Setup, Talk, Way, befriend, hear, message, say};
+use citadel_tests::peer_scene::{Client, Loss, Pair, Server, Setup, Talk, Way, befriend, hear, message, say};
 use futures::future::join;
 use rstest::rstest;
 use std::time::Duration;
@@ -14,14 +14,17 @@ const LEN: usize = 2_000;
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn both_disconnect_at_once_and_reconnect_at_once_and_a_late_disconnect_changes_nothing(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
     #[values(1, 2, 3)] seed: u64,
 ) {
-    let mut pair = Pair::meet(&Setup { seed, ..Setup::new(way) }).await;
+    let mut pair = Pair::meet(&Setup::seeded(way, seed)).await;
     let mut talk = Talk::new(&pair.near, &pair.far);
     for round in 0..10 {
         talk.go_on(5, LEN).await;
         let (near, far) = (pair.near.clone(), pair.far.clone());
+        if way == Way::Changing {
+            pair.lose([Loss::AliceLeaves, Loss::BobLeaves, Loss::BothLeave][round % 3]);
+        }
         near.begin_shutdown(CloseReason::application(1, ""));
         far.begin_shutdown(CloseReason::application(2, ""));
         // The next one is asked for while this one closes.
@@ -44,7 +47,7 @@ async fn both_disconnect_at_once_and_reconnect_at_once_and_a_late_disconnect_cha
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn who_lost_its_session_gets_another_one_before_the_peer_noticed(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
     #[values(0, 1, 3, 10)] polls: usize,
 ) {
     let mut pair = Pair::meet(&Setup::new(way)).await;
@@ -70,11 +73,11 @@ async fn who_lost_its_session_gets_another_one_before_the_peer_noticed(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn what_two_peers_say_arrives_once_and_in_order_however_often_their_legs_are_cut(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
     #[values(1, 2, 3, 4)] seed: u64,
     #[values(false, true)] rekeys: bool,
 ) {
-    let setup = Setup { seed, ..Setup::new(way) };
+    let setup = Setup::seeded(way, seed);
     let pair = Pair::meet(&setup).await;
     let mut talk = Talk::new(&pair.near, &pair.far);
     for network in pair.networks() {
@@ -91,7 +94,7 @@ async fn what_two_peers_say_arrives_once_and_in_order_however_often_their_legs_a
             }
         }
     };
-    join(talk.go_on(500, LEN), renews).await;
+    pair.while_it_changes(join(talk.go_on(500, LEN), renews)).await;
     for network in pair.networks() {
         network.set_faults(Faults::DELAYS);
         network.cut();
@@ -103,14 +106,14 @@ async fn what_two_peers_say_arrives_once_and_in_order_however_often_their_legs_a
     pair.ends().await;
 }
 
-/// SCENARIOS 30, for what only the server carries.
+/// SCENARIOS 30: a lane comes again, and a direct path goes on.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_killed_and_comes_back_carries_the_two_on_with_what_was_in_flight(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
     #[values(0, 1, 2, 4, 8)] polls: usize,
 ) {
-    let setup = Setup { accounts: true, seed: polls as u64 + 1, ..Setup::new(way) };
+    let setup = Setup { accounts: true, ..Setup::seeded(way, polls as u64 + 1) };
     let mut pair = Pair::meet(&setup).await;
     let mut talk = Talk::new(&pair.near, &pair.far);
     for _ in 0..3 {
@@ -127,6 +130,7 @@ async fn a_server_that_is_killed_and_comes_back_carries_the_two_on_with_what_was
         assert_eq!((pair.near.closing(), pair.far.closing()), (None, None));
         pair.near.rekey().await.unwrap();
     }
+    assert_eq!(pair.near.path_kind().is_direct(), way == Way::Direct);
     // Its node's plan knows what carries it now.
     pair.server.node.begin_shutdown();
     let (a, b) = join(pair.near.closed(), pair.far.closed()).await;
@@ -165,7 +169,9 @@ async fn one_connects_while_the_other_declines_and_no_session_comes_about() {
 /// Channels between a client and its server are what they were, beside sessions with peers.
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn channels_with_the_server_work_beside_peers_and_after_them(#[values(Way::Relayed)] way: Way) {
+async fn channels_with_the_server_work_beside_peers_and_after_them(
+    #[values(Way::Relayed, Way::Direct)] way: Way,
+) {
     let setup = Setup::new(way);
     let networks = setup.networks(2);
     let echo = ClientConnectListenerKernel::new(|mut connection: Connection| async move {
@@ -231,7 +237,7 @@ async fn a_server_that_is_gone_for_good_ends_the_two_when_their_time_to_resume_i
 ) {
     let resume = Duration::from_secs(20);
     let pair = Pair::meet(&Setup { resume, ..Setup::new(way) }).await;
-    let Pair { server, alice, bob, near, far } = pair;
+    let Pair { server, alice, bob, near, far, .. } = pair;
     for network in [&alice.network, &bob.network] {
         network.take_down();
     }

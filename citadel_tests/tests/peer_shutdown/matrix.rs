@@ -1,9 +1,10 @@
-//! One session between two peers, every way to end it.
+//! One session between two peers, every way to end it, whatever carries it.
 
-use citadel_sdk::{CloseReason, CloseReport, PathLoss, Session};
-use citadel_tests::peer_scene::{Pair, Setup, Talk, Way, heard_of, say};
-use futures::future::join;
+use citadel_sdk::{CloseReason, CloseReport, PathLoss, Session, SessionEvent};
+use citadel_tests::peer_scene::{Loss, Pair, Setup, Talk, Way, heard_of, say};
+use futures::future::{join, select};
 use rstest::rstest;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,7 +37,7 @@ enum InFlight {
     BothWays,
 }
 
-/// What becomes of what carries the two.
+/// What becomes of their legs to the server, which carry the two on a lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     Kept,
@@ -58,6 +59,23 @@ fn assert_delivered_or_reported(said: u64, heard: u64, report: &CloseReport) {
     assert!(!report.clean || heard == said && reported == 0, "{said} said, {heard} heard: {report}");
 }
 
+/// Where the way changes: their direct path is gone, and they have no other yet, or do not even know.
+async fn loses_its_path(pair: &Pair, loss: Loss) {
+    if pair.way != Way::Changing {
+        return;
+    }
+    let mut events = [&pair.near, &pair.far].map(Session::events);
+    pair.lose(loss);
+    if loss != Loss::Silence {
+        let [near, far] = &mut events;
+        let first = select(pin!(near.next()), pin!(far.next())).await.factor_first().0;
+        assert!(
+            matches!(first, Some(SessionEvent::Detached { .. } | SessionEvent::Attached { .. })),
+            "{first:?}"
+        );
+    }
+}
+
 async fn meets_its_fate(pair: &mut Pair, fate: Fate) {
     match fate {
         Fate::Kept => {}
@@ -67,14 +85,17 @@ async fn meets_its_fate(pair: &mut Pair, fate: Fate) {
             pair.alice.session.abort();
             pair.alice.connect_anew().await;
         }
-        Fate::LostForGood => assert_eq!(pair.networks().map(|network| network.take_down()), [1, 1]),
+        Fate::LostForGood => {
+            assert_eq!(pair.networks().map(|network| network.take_down()), [1, 1]);
+            pair.datagrams.take_down();
+        }
     }
 }
 
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn every_accepted_message_is_delivered_or_reported_and_each_end_says_closed_once_when_it_is_closed_by(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
     #[values(Closes::Alice, Closes::Bob, Closes::Both)] closes: Closes,
     #[values(Round::Idle, Round::AliceBegins, Round::BothBegin)] round: Round,
     #[values(InFlight::Nothing, InFlight::FromAlice, InFlight::BothWays)] data: InFlight,
@@ -104,6 +125,12 @@ async fn every_accepted_message_is_delivered_or_reported_and_each_end_says_close
     if round == Round::BothBegin {
         pair.far.trigger_rekey().unwrap();
     }
+    let loss = match round {
+        Round::Idle => Loss::AliceLeaves,
+        Round::AliceBegins => Loss::BobLeaves,
+        Round::BothBegin => Loss::Silence,
+    };
+    loses_its_path(&pair, loss).await;
     let began = Instant::now();
     let own = |number| CloseReason::application(number, "done");
     if closes != Closes::Bob {
@@ -138,7 +165,7 @@ async fn every_accepted_message_is_delivered_or_reported_and_each_end_says_close
             assert!(report.local == CloseReason::PeerClosing || gone.contains(&report.local), "{report}");
         }
     }
-    pair.networks().into_iter().for_each(|network| network.heal());
+    pair.heal();
     pair.ends().await;
 }
 
@@ -151,7 +178,7 @@ async fn closed(near: &Session, far: &Session, began: Instant) -> [(CloseReport,
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn an_abrupt_end_waits_for_nothing_and_the_other_end_learns_why(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
     #[values(
         CloseReason::Aborted,
         CloseReason::HandlerPanicked,
@@ -170,6 +197,7 @@ async fn an_abrupt_end_waits_for_nothing_and_the_other_end_learns_why(
             session.trigger_rekey().unwrap();
         }
     }
+    loses_its_path(&pair, if was_closing { Loss::BobLeaves } else { Loss::AliceLeaves }).await;
     let began = Instant::now();
     if was_closing {
         pair.near.begin_shutdown(CloseReason::GoingAway);
@@ -182,7 +210,9 @@ async fn an_abrupt_end_waits_for_nothing_and_the_other_end_learns_why(
     assert_eq!((&report.local, &report.cut_short), (&local, &cut_short));
     let there = pair.far.closed().await;
     assert!(!there.clean, "{there}");
-    assert!(began.elapsed() <= LONGEST_CLOSE, "{there} after {:?}", began.elapsed());
+    // Without a path nobody is heard, and who waits for one does so to the end of its time.
+    let longest = if way == Way::Changing { RESUME + LONGEST_CLOSE } else { LONGEST_CLOSE };
+    assert!(began.elapsed() <= longest, "{there} after {:?}", began.elapsed());
     // Both are peers as before.
     let mut pair = pair;
     pair.meet_again().await;
@@ -194,7 +224,7 @@ async fn an_abrupt_end_waits_for_nothing_and_the_other_end_learns_why(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn a_half_that_goes_leaves_the_other_one_alone(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
     #[values(Fate::Kept, Fate::OneLegIsCut)] fate: Fate,
 ) {
     let mut pair = Pair::meet(&Setup::new(way)).await;
@@ -202,6 +232,7 @@ async fn a_half_that_goes_leaves_the_other_one_alone(
         Talk::new(&pair.near, &pair.far);
     assert_eq!(say(&mut far_send, 0..5, LEN).await, (5, None));
     drop(near_send);
+    loses_its_path(&pair, Loss::BothLeave).await;
     meets_its_fate(&mut pair, fate).await;
     assert_eq!(far_recv.recv().await, Err(citadel_sdk::RecvError::Reset { code: 0 }));
     let mut near_recv = near_recv;

@@ -1,16 +1,38 @@
-//! Nodes that run the peer-connection kernel, each as if it were the first: one session for each two, and an orderly end.
+//! Nodes that run the peer-connection kernel, each as if it were the first: one session for each two, over real sockets, whatever
+//! carries it, and an orderly end.
 
-use super::scene::{account, ends_empty, relayed, run, server};
+use super::scene::{account, carried, ends_empty, run, server};
 use citadel_sdk::prelude::*;
 use citadel_sdk::{PeerTrust, ServerTrust};
+use citadel_tests::peer_scene::{Way, has_another_path};
 use futures::future::join_all;
 use rstest::rstest;
+use std::sync::Arc;
+use tokio::sync::Barrier;
 
 /// Says who this is, hears who the other one is.
-async fn greet(mut peer: PeerConnection, own: String) -> KernelResult {
-    peer.channel.send(own).await?;
+async fn hello(peer: &mut PeerConnection, own: &str) -> KernelResult {
+    peer.channel.send(own.to_owned()).await?;
     let heard = peer.channel.recv().await?.ok_or("nothing was said")?;
     assert_eq!(heard, peer.name.as_bytes());
+    Ok(())
+}
+
+/// Greets on the way that is wanted; where that changes, again after a lane and another direct path.
+async fn greet(mut peer: PeerConnection, own: String, way: Way, parting: Arc<Barrier>) -> KernelResult {
+    way.carries(&peer.session).await;
+    let mut events = peer.session.events();
+    hello(&mut peer, &own).await?;
+    if way == Way::Changing {
+        if own < peer.name {
+            peer.peers.network_changed();
+        }
+        has_another_path(&mut events).await;
+        way.carries(&peer.session).await;
+        hello(&mut peer, &own).await?;
+        // A network that changes does so for all sessions of a node: none may be closing.
+        parting.wait().await;
+    }
     peer.channel.finish().await?;
     assert_eq!(peer.channel.recv().await?, None);
     Ok(())
@@ -25,16 +47,21 @@ fn name(number: usize) -> String {
 #[case::three(3)]
 #[case::eight(8)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn peer_to_peer_connect(#[case] count: usize) {
+async fn peer_to_peer_connect(
+    #[case] count: usize,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
+) {
     let server = server().await;
+    let parting = Arc::new(Barrier::new(count * (count - 1)));
     let nodes = (0..count).map(|own| {
         let others =
             Peers::all((0..count).filter(|other| *other != own).map(|other| Peers::user(name(other))));
+        let parting = Arc::clone(&parting);
         let kernel =
             PeerConnectionKernel::for_each(account(&server, &name(own)), others.unwrap(), move |peer| {
-                greet(peer, name(own))
+                greet(peer, name(own), way, Arc::clone(&parting))
             });
-        run(kernel, Identity::generate())
+        run(carried(way, kernel, Identity::generate()))
     });
     for report in join_all(nodes).await {
         let report = report.unwrap();
@@ -79,30 +106,29 @@ impl Trusts {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_to_peer_connect_transient(
     #[case] count: usize,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
     #[values(Trusts::TheAddress, Trusts::APin, Trusts::OnFirstUse, Trusts::Anyone)] trusts: Trusts,
     #[values(false, true)] require_verified: bool,
 ) {
     let server = server().await;
+    let parting = Arc::new(Barrier::new(count * (count - 1)));
     let identities: Vec<Identity> = (0..count).map(|_| Identity::generate()).collect();
     let ids: Vec<PeerId> = identities.iter().map(Identity::peer_id).collect();
     let nodes = identities.into_iter().enumerate().map(|(own, identity)| {
         let others = ids.iter().enumerate().filter(|(other, _)| *other != own);
         let others = Peers::all(others.map(|(_, id)| Peers::peer_id(*id))).unwrap();
         let (connection, trust) = trusts.connection(&server.addr());
-        let id = identity.peer_id().to_string();
+        let (id, parting) = (identity.peer_id().to_string(), Arc::clone(&parting));
         let kernel = PeerConnectionKernel::for_each(connection, others, move |peer| {
             // Named by its peer id, it is verified, whoever brings the two together.
             assert_eq!(peer.trust, PeerTrust::Verified);
-            greet(peer, id.clone())
+            greet(peer, id.clone(), way, Arc::clone(&parting))
         });
-        let node = relayed(kernel, identity).require_verified(require_verified);
-        async move {
-            let node = match trust {
-                Some(trust) => node.trust(trust),
-                None => node,
-            };
-            node.start().await.unwrap().await.map(|(_kernel, report)| report)
-        }
+        let node = carried(way, kernel, identity).require_verified(require_verified);
+        run(match trust {
+            Some(trust) => node.trust(trust),
+            None => node,
+        })
     });
     for report in join_all(nodes).await {
         let report = report.unwrap();

@@ -1,28 +1,19 @@
 //! Direct paths over real sockets: from a lane to a direct path and back, with messages under way, and without a server.
 
 use super::direct_middle::Middle;
-use super::scene::{Client, befriend, client_of, ends_empty, server, server_that_observes};
+use super::scene::{Client, befriend, client_of, ends_empty, near, server, server_that_observes};
 use citadel_sdk::prelude::*;
-use citadel_sdk::{CloseReason, Direct, DirectConfig, Locality, PathKind, PeerSession, SessionEvent};
+use citadel_sdk::{CloseReason, Direct, DirectConfig, PathKind, PeerSession, SessionEvent};
+use citadel_tests::peer_scene::is_carried;
 use citadel_tests::world::Dice;
 use core::time::Duration;
 use futures::future::{join, join_all, select};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
 
 const LONG: Duration = Duration::from_secs(3_600);
-
-/// Direct paths on one machine, sought without long pauses.
-fn near() -> DirectConfig {
-    DirectConfig {
-        bind: (Ipv4Addr::LOCALHOST, 0).into(),
-        locality: Locality::Local,
-        pauses: (Duration::from_millis(50), Duration::from_secs(1)),
-        ..DirectConfig::default()
-    }
-}
 
 fn builder(direct: Direct) -> NodeBuilder<EmptyKernel> {
     NodeBuilder::new(EmptyKernel).identity(Identity::generate()).direct(direct).outlive_server(LONG)
@@ -47,15 +38,6 @@ async fn meet_as(
     let met = met.unwrap();
     assert_eq!(met.session.instance(), arrived.session.instance());
     (alice, bob, [met, arrived])
-}
-
-/// Waits until the session is carried so.
-async fn is_carried(session: &Session, is_it: impl Fn(PathKind) -> bool) {
-    let mut events = session.events();
-    while !is_it(session.path_kind()) {
-        let event = events.next().await;
-        assert!(!matches!(event, None | Some(SessionEvent::Closed(_))), "{event:?}");
-    }
 }
 
 async fn both_direct(sessions: &[PeerSession; 2]) {

@@ -12,39 +12,46 @@ use tokio::time::{Instant, sleep};
 /// Longest wait of a caller, by default.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Both ends stand at the same version and have the same keys.
-async fn agree(near: &Session, far: &Session) {
+/// Both ends stand at the same version and have the same keys; of each round one end was the Leader and the other the Loser.
+pub(crate) async fn agree(near: &Session, far: &Session) {
     let version = near.version().max(far.version());
     for session in [near, far] {
         session.versions().wait_for(|reached| *reached >= version).await.unwrap();
     }
     assert_eq!(near.version(), far.version());
     assert_eq!(near.fingerprint(version).unwrap(), far.fingerprint(version).unwrap());
+    let [near, far] = [near, far].map(|session| session.stats().rekey);
+    assert_eq!((near.led, near.followed), (far.followed, far.led));
+    assert_eq!(near.led + near.followed, version.0);
 }
 
 /// SCENARIOS 2.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn peer_to_peer_rekey(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
     #[values(0, 1, 10, 100, 500)] lag: u64,
     #[values(SecrecyMode::BestEffort, SecrecyMode::Perfect)] secrecy: SecrecyMode,
 ) {
-    let pair = Pair::meet(&Setup { secrecy, seed: lag + 1, ..Setup::new(way) }).await;
-    for round in 0..100 {
-        let renew = async |session: &Session, wait: u64| {
-            sleep(Duration::from_millis(wait)).await;
-            let from = session.version();
-            let outcome = session.rekey().await.unwrap();
-            assert!(outcome.version > from, "round {round}");
-        };
-        // Each is the late one in turn.
-        let [here, there] = if round % 2 == 0 { [0, lag] } else { [lag, 0] };
-        join(renew(&pair.near, here), renew(&pair.far, there)).await;
-        agree(&pair.near, &pair.far).await;
-    }
+    let pair = Pair::meet(&Setup { secrecy, ..Setup::seeded(way, lag + 1) }).await;
+    let mut talk = Talk::new(&pair.near, &pair.far);
+    let rounds = async {
+        for round in 0..100 {
+            let renew = async |session: &Session, wait: u64| {
+                sleep(Duration::from_millis(wait)).await;
+                let from = session.version();
+                let outcome = session.rekey().await.unwrap();
+                assert!(outcome.version > from, "round {round}");
+            };
+            // Each is the late one in turn, with messages under way both ways.
+            let [here, there] = if round % 2 == 0 { [0, lag] } else { [lag, 0] };
+            tokio::join!(renew(&pair.near, here), renew(&pair.far, there), talk.go_on(3, 100));
+        }
+    };
+    pair.while_it_changes(rounds).await;
+    agree(&pair.near, &pair.far).await;
     assert!(pair.near.version().0 >= 100);
-    Talk::new(&pair.near, &pair.far).go_on(10, 100).await;
+    talk.finish().await;
     pair.ends().await;
 }
 
@@ -52,18 +59,21 @@ async fn peer_to_peer_rekey(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn who_asks_after_the_peers_round_is_over_is_served_at_once_or_by_the_next(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
 ) {
     let pair = Pair::meet(&Setup::new(way)).await;
-    for _ in 0..20 {
-        let version = pair.far.trigger_rekey().unwrap();
-        // Made before the round, waited for after it.
-        let late = pair.near.rekey();
-        pair.near.versions().wait_for(|reached| *reached >= version).await.unwrap();
-        let outcome = late.await.unwrap();
-        assert!(outcome.version >= version);
-        agree(&pair.near, &pair.far).await;
-    }
+    let rounds = async {
+        for _ in 0..20 {
+            let version = pair.far.trigger_rekey().unwrap();
+            // Made before the round, waited for after it.
+            let late = pair.near.rekey();
+            pair.near.versions().wait_for(|reached| *reached >= version).await.unwrap();
+            let outcome = late.await.unwrap();
+            assert!(outcome.version >= version);
+        }
+    };
+    pair.while_it_changes(rounds).await;
+    agree(&pair.near, &pair.far).await;
     pair.ends().await;
 }
 
@@ -71,17 +81,17 @@ async fn who_asks_after_the_peers_round_is_over_is_served_at_once_or_by_the_next
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn a_round_with_a_peer_that_is_silent_ends_by_its_deadline_and_sends_go_on(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
     #[values(0, 5, 15, 25, 40, 60, 90)] millis: u64,
     #[values(false, true)] both: bool,
 ) {
     let hour = Duration::from_secs(3_600);
-    let pair = Pair::meet(&Setup { resume: hour, seed: millis + 1, ..Setup::new(way) }).await;
+    let pair = Pair::meet(&Setup { resume: hour, ..Setup::seeded(way, millis + 1) }).await;
     let mut talk = Talk::new(&pair.near, &pair.far);
     let went = Instant::now();
     let silent = async {
         sleep(Duration::from_millis(millis)).await;
-        pair.bob.network.take_down();
+        pair.cut_off();
     };
     let there = async {
         if both {
@@ -98,7 +108,7 @@ async fn a_round_with_a_peer_that_is_silent_ends_by_its_deadline_and_sends_go_on
     assert_eq!(before.elapsed(), Duration::ZERO, "sends never wait for a round");
     sleep(Duration::from_secs(600)).await;
     assert_eq!((pair.near.closing(), pair.far.closing()), (None, None));
-    pair.bob.network.heal();
+    pair.heal();
     for number in 0..20 {
         assert_eq!(talk.far.1.recv().await.unwrap().unwrap(), vec![number; 100]);
     }
@@ -111,13 +121,18 @@ async fn a_round_with_a_peer_that_is_silent_ends_by_its_deadline_and_sends_go_on
 /// SCENARIOS 10.
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn a_thousand_calls_on_each_end_share_a_few_rounds(#[values(Way::Relayed)] way: Way) {
+async fn a_thousand_calls_on_each_end_share_a_few_rounds(
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
+) {
     let pair = Pair::meet(&Setup::new(way)).await;
     let (near, far) = (&pair.near, &pair.far);
+    let before = near.version().0;
     let storms = ((0..1_000).map(|_| near.rekey()), (0..1_000).map(|_| far.rekey()));
-    let (one, other) = join(join_all(storms.0), join_all(storms.1)).await;
+    let (one, other) = pair.while_it_changes(join(join_all(storms.0), join_all(storms.1))).await;
     assert!(one.iter().chain(&other).all(Result::is_ok));
-    assert!(pair.near.version().0 <= 4, "{:?} rounds for them", pair.near.version());
+    // Where the path changes, a round of its own follows each change.
+    let changes = if way == Way::Changing { 2 } else { 0 };
+    assert!(near.version().0 <= before + 4 + changes, "{before} to {:?}", near.version());
     agree(&pair.near, &pair.far).await;
     pair.ends().await;
 }
@@ -126,7 +141,7 @@ async fn a_thousand_calls_on_each_end_share_a_few_rounds(#[values(Way::Relayed)]
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn floods_both_ways_lose_nothing_during_hundreds_of_simultaneous_rounds(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
     #[values(SecrecyMode::BestEffort, SecrecyMode::Perfect)] secrecy: SecrecyMode,
 ) {
     const ROUNDS: u64 = 300;
@@ -143,7 +158,7 @@ async fn floods_both_ways_lose_nothing_during_hundreds_of_simultaneous_rounds(
             talk.go_on(100, 500).await;
         }
     };
-    join(renews, floods).await;
+    pair.while_it_changes(join(renews, floods)).await;
     agree(&pair.near, &pair.far).await;
     talk.finish().await;
     pair.ends().await;

@@ -3,9 +3,13 @@
 use citadel_proto::backend::Backend;
 use citadel_sdk::prelude::*;
 use citadel_sdk::{
-    AccountsConfig, Direct, NodeError, NodeReport, Party, PeerClient, PeerInfo, RateLimits, Standing,
+    AccountsConfig, Direct, DirectConfig, Locality, NodeError, NodeReport, Party, PeerClient, PeerInfo,
+    RateLimits, Standing,
 };
 use citadel_tests::canary;
+use citadel_tests::peer_scene::Way;
+use core::time::Duration;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// A server with accounts, and sessions without one.
@@ -42,9 +46,9 @@ async fn server_of(
     also(builder).start().await.unwrap()
 }
 
-/// A node that runs `kernel` to its end.
-pub(crate) async fn run<K: NetKernel>(kernel: K, identity: Identity) -> Result<NodeReport, NodeError> {
-    let (_kernel, report) = relayed(kernel, identity).start().await?.await?;
+/// A node that runs to its end.
+pub(crate) async fn run<K: NetKernel>(node: NodeBuilder<K>) -> Result<NodeReport, NodeError> {
+    let (_kernel, report) = node.start().await?.await?;
     Ok(report)
 }
 
@@ -79,7 +83,30 @@ pub(crate) async fn client_as(server: &Node<EmptyKernel>, user: &str, identity: 
 
 /// A node whose sessions with peers stay on lanes.
 pub(crate) fn relayed<K: NetKernel>(kernel: K, identity: impl Into<Arc<Identity>>) -> NodeBuilder<K> {
-    NodeBuilder::new(kernel).identity(identity).direct(Direct::Off)
+    carried(Way::Relayed, kernel, identity)
+}
+
+/// Direct paths on one machine, sought without long pauses.
+pub(crate) fn near() -> DirectConfig {
+    DirectConfig {
+        bind: (Ipv4Addr::LOCALHOST, 0).into(),
+        locality: Locality::Local,
+        pauses: (Duration::from_millis(50), Duration::from_secs(1)),
+        ..DirectConfig::default()
+    }
+}
+
+/// A node whose sessions with peers go that way, over real sockets.
+pub(crate) fn carried<K: NetKernel>(
+    way: Way,
+    kernel: K,
+    identity: impl Into<Arc<Identity>>,
+) -> NodeBuilder<K> {
+    let direct = match way {
+        Way::Relayed => Direct::Off,
+        Way::Direct | Way::Changing => Direct::On(near()),
+    };
+    NodeBuilder::new(kernel).identity(identity).direct(direct)
 }
 
 /// An account's client, built so.

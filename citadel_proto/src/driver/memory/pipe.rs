@@ -75,7 +75,7 @@ impl State {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a driver reads the clock: tokio's, which a test may pause")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

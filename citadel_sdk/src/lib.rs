@@ -77,8 +77,8 @@ pub use citadel_proto::accounts::{
 };
 pub use citadel_proto::backend::{Backend, BackendError, Memory, Redb, RedbConfig, SealingKey};
 pub use citadel_proto::driver::{
-    Channel, ChannelIo, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming, Permit, Quic,
-    RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, WeakSession,
+    Channel, ChannelIo, Datagrams, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming,
+    Permit, Quic, RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, WeakSession,
 };
 pub use citadel_proto::peers::direct::{Locality, ProbeTimes};
 pub use citadel_proto::peers::{
@@ -87,8 +87,9 @@ pub use citadel_proto::peers::{
     PinStore, PinStoreError, Pinned, Standing, Switchboard, Who as WhichPeer,
 };
 pub use citadel_proto::{
-    ChannelId, CloseReason, CloseReport, Fault, OpenError, PathKind, PathLoss, RecvError, RekeyError,
-    RekeyPolicy, SendError, SessionConfig, SessionStats, TryRecvError, TrySendError, Unconfirmed,
+    ChannelId, CloseReason, CloseReport, DatagramError, DatagramStats, Fault, MAX_DATAGRAM, MIN_DATAGRAM,
+    OpenError, PathKind, PathLoss, RecvError, RekeyError, RekeyPolicy, SendError, SessionConfig,
+    SessionStats, TryRecvError, TrySendError, Unconfirmed,
 };
 pub use config::EndpointConfig;
 pub use endpoint::Endpoint;

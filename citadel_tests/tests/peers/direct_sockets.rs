@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Direct paths on one machine, sought without long pauses.
-fn near() -> DirectConfig {
+pub(crate) fn near() -> DirectConfig {
     DirectConfig {
         bind: (Ipv4Addr::LOCALHOST, 0).into(),
         locality: Locality::Local,
@@ -24,12 +24,12 @@ fn near() -> DirectConfig {
     }
 }
 
-fn builder(direct: Direct) -> NodeBuilder<EmptyKernel> {
+pub(crate) fn builder(direct: Direct) -> NodeBuilder<EmptyKernel> {
     NodeBuilder::new(EmptyKernel).identity(Identity::generate()).direct(direct).outlive_server(LONG)
 }
 
 /// Two clients of `server` that are peers, and their session.
-async fn meet(
+pub(crate) async fn meet(
     server: &Node<EmptyKernel>,
     builders: [NodeBuilder<EmptyKernel>; 2],
 ) -> (Client, Client, [PeerSession; 2]) {
@@ -58,23 +58,23 @@ async fn is_carried(session: &Session, is_it: impl Fn(PathKind) -> bool) {
     }
 }
 
-async fn both_direct(sessions: &[PeerSession; 2]) {
+pub(crate) async fn both_direct(sessions: &[PeerSession; 2]) {
     join_all(sessions.iter().map(|peer| is_carried(&peer.session, PathKind::is_direct))).await;
 }
 
 /// A channel between the two.
-async fn channel(sessions: &[PeerSession; 2]) -> (Channel, Channel) {
+pub(crate) async fn channel(sessions: &[PeerSession; 2]) -> (Channel, Channel) {
     let (near, far) = join(sessions[0].session.open_channel(), sessions[1].session.accept_channel()).await;
     (near.unwrap(), far.unwrap().unwrap())
 }
 
-async fn send_numbers(channel: &mut Channel, numbers: std::ops::Range<u32>) {
+pub(crate) async fn send_numbers(channel: &mut Channel, numbers: std::ops::Range<u32>) {
     for number in numbers {
         channel.send(number.to_be_bytes().to_vec()).await.unwrap();
     }
 }
 
-async fn hear_numbers(channel: &mut Channel, numbers: std::ops::Range<u32>) {
+pub(crate) async fn hear_numbers(channel: &mut Channel, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let heard = channel.recv().await.unwrap().unwrap();
         assert_eq!(heard[..], number.to_be_bytes(), "number {number}");

@@ -121,11 +121,11 @@ impl Meetings {
     pub(super) fn present(&self, party: Party) -> Option<PeerSession> {
         let all = self.all.lock();
         let of_party = all.meets.values().filter(|meet| meet.party == party);
-        let open = of_party.filter_map(|meet| {
+        let mut open = of_party.filter_map(|meet| {
             let session = meet.sessions.get(&meet.machine.session()?)?.upgrade()?;
             session.closing().is_none().then_some(PeerSession { session, party, trust: meet.trust })
         });
-        open.last()
+        open.next_back()
     }
 
     /// Every session with these devices that lives.

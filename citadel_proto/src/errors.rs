@@ -85,6 +85,38 @@ impl TrySendError {
     }
 }
 
+/// Why a datagram was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatagramError {
+    /// The session is closing or closed.
+    #[error("the session is over: {0}")]
+    Closed(CloseReason),
+    /// It is longer than the path takes now.
+    #[error("a datagram of {len} bytes is over the path's limit of {limit}")]
+    TooLong {
+        /// Its length.
+        len: usize,
+        /// The most that the path takes.
+        limit: usize,
+    },
+}
+
+impl DatagramError {
+    /// Stable number.
+    pub const fn code(&self) -> u32 {
+        match self {
+            Self::Closed(_) => 1,
+            Self::TooLong { .. } => 4,
+        }
+    }
+
+    /// Whether the same on a new session may succeed.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Closed(reason) if reason.is_retryable())
+    }
+}
+
 /// Why there is no further message. All that came before was given out.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -77,9 +77,9 @@ pub use citadel_proto::accounts::{
 };
 pub use citadel_proto::backend::{Backend, BackendError, Memory, Redb, RedbConfig, SealingKey};
 pub use citadel_proto::driver::{
-    Channel, ChannelIo, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming, Permit, Quic,
-    RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, UdpNetwork, UdpSocket,
-    WeakSession,
+    Channel, ChannelIo, Datagrams, EstablishError, ExchangeError, HandshakeCaps, Identified, Incoming,
+    Permit, Quic, RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, UdpNetwork,
+    UdpSocket, WeakSession,
 };
 pub use citadel_proto::peers::direct::{Locality, ProbeTimes};
 pub use citadel_proto::peers::{
@@ -88,8 +88,9 @@ pub use citadel_proto::peers::{
     PinStore, PinStoreError, Pinned, Standing, Switchboard, Who as WhichPeer,
 };
 pub use citadel_proto::{
-    ChannelId, CloseReason, CloseReport, Fault, OpenError, PathKind, PathLoss, RecvError, RekeyError,
-    RekeyPolicy, SendError, SessionConfig, SessionStats, TryRecvError, TrySendError, Unconfirmed,
+    ChannelId, CloseReason, CloseReport, DatagramError, DatagramStats, Fault, MAX_DATAGRAM, MIN_DATAGRAM,
+    OpenError, PathKind, PathLoss, RecvError, RekeyError, RekeyPolicy, SendError, SessionConfig,
+    SessionStats, TryRecvError, TrySendError, Unconfirmed,
 };
 pub use config::EndpointConfig;
 pub use endpoint::Endpoint;

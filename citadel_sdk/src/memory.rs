@@ -4,7 +4,7 @@
 //! through it, and a test delays, cuts and heals it. A [`pair`] is two ends of one path, for
 //! [`Endpoint::connect_io`](crate::Endpoint::connect_io) and [`Endpoint::accept_io`](crate::Endpoint::accept_io). Delays are
 //! tokio's, so that a test with a paused clock waits for nothing; what goes wrong follows from a seed alone. Direct paths between
-//! peers go over [`Datagrams`] ([`NodeBuilder::udp`](crate::NodeBuilder::udp)).
+//! peers go over [`PacketNetwork`] ([`NodeBuilder::udp`](crate::NodeBuilder::udp)).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -21,5 +21,5 @@
 //! # }
 //! ```
 
-pub use citadel_proto::driver::memory::{Datagrams, Faults, Network, Pipe, pair, pair_with};
+pub use citadel_proto::driver::memory::{Faults, Network, PacketNetwork, Pipe, pair, pair_with};
 pub use citadel_proto::driver::{Listener, Transport};

@@ -6,9 +6,9 @@ pub use crate::prefabs::client::{
 };
 pub use crate::prefabs::server::{ClientConnectListenerKernel, EmptyKernel, InternalServiceKernel};
 pub use crate::{
-    Channel, Connection, Endpoint, EndpointConfig, Identity, Incoming, KernelResult, Memory, NetKernel, Node,
-    NodeAddr, NodeBuilder, NodeRemote, PeerId, Reconnect, Redb, SecrecyMode, ServerConnection, Session,
-    Transport, async_trait,
+    Channel, Connection, Datagrams, Endpoint, EndpointConfig, Identity, Incoming, KernelResult, Memory,
+    NetKernel, Node, NodeAddr, NodeBuilder, NodeRemote, PeerId, Reconnect, Redb, SecrecyMode,
+    ServerConnection, Session, Transport, async_trait,
 };
 
 /// Any error, for `main` and for handlers that only pass errors on.

@@ -30,6 +30,7 @@ fn write(frame: &Frame) -> BytesMut {
         Frame::ChannelCredit { count } => frames::put_channel_credit(&mut out, *count),
         Frame::Closing { reason, instance } => frames::put_closing(&mut out, reason, *instance),
         Frame::Close { reason, instance } => frames::put_close(&mut out, reason, *instance),
+        Frame::Datagram(bytes) => frames::put_datagram(&mut out, bytes),
         Frame::Skipped(kind) => out.extend_from_slice(&[*kind, 2, 0xaa, 0xbb]),
     }
     out
@@ -96,7 +97,8 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         number().prop_map(|count| Frame::ChannelCredit { count }),
         (reasons(), instance()).prop_map(|(reason, instance)| Frame::Closing { reason, instance }),
         (reasons(), instance()).prop_map(|(reason, instance)| Frame::Close { reason, instance }),
-        (0x40..=0x7f_u8).prop_map(Frame::Skipped),
+        bytes(300).prop_map(Frame::Datagram),
+        (0x41..=0x7f_u8).prop_map(Frame::Skipped),
     ]
 }
 

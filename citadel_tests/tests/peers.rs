@@ -12,6 +12,8 @@ mod broadcast;
 mod connect;
 #[path = "peers/devices.rs"]
 mod devices;
+#[path = "peers/direct_datagrams.rs"]
+mod direct_datagrams;
 #[path = "peers/direct_middle.rs"]
 mod direct_middle;
 #[path = "peers/direct_nat.rs"]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "sdk/datagrams.rs"]
+mod datagrams;
 #[path = "sdk/memory.rs"]
 mod memory;
 #[path = "sdk/quic.rs"]

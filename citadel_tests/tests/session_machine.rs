@@ -11,6 +11,8 @@
 mod channels;
 #[path = "session_machine/closing.rs"]
 mod closing;
+#[path = "session_machine/datagrams.rs"]
+mod datagrams;
 #[path = "session_machine/driver.rs"]
 mod driver;
 #[path = "session_machine/establish.rs"]

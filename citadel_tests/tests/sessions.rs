@@ -8,6 +8,8 @@
 
 #[path = "sessions/closed.rs"]
 mod closed;
+#[path = "sessions/datagrams.rs"]
+mod datagrams;
 #[path = "sessions/doors.rs"]
 mod doors;
 #[path = "sessions/handles.rs"]

@@ -57,7 +57,7 @@ impl Channel {
 impl ChannelIo {
     /// Its directions, each behind a pointer of its own.
     pub(super) fn into_directions(self) -> Halves {
-        Halves { read: Box::new(self.read), write: Box::new(self.write) }
+        Halves { read: Box::new(self.read), write: Box::new(self.write), packets: None }
     }
 }
 

@@ -30,7 +30,7 @@ const REKEY_DEADLINE: Duration = Duration::from_secs(10);
 /// told once, nothing is waited for (R-SHUT-7). Close it to have everything delivered.
 #[derive(Clone)]
 pub struct Session {
-    lease: Arc<Lease>,
+    pub(super) lease: Arc<Lease>,
 }
 
 impl Session {
@@ -450,7 +450,7 @@ impl ServiceChannels {
 }
 
 /// The next state of `receiver`. Its sender lives as long as the session's handles: it cannot be gone.
-async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+pub(super) async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         core::future::pending::<()>().await;
     }

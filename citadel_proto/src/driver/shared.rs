@@ -67,6 +67,8 @@ pub(super) struct Shared {
     pub(super) incoming: watch::Sender<u64>,
     /// Rises with every channel that the peer has room for.
     pub(super) slots: watch::Sender<u64>,
+    /// Rises when datagrams came after there were none, and when the session closes.
+    pub(super) datagrams: watch::Sender<u64>,
     pub(super) status: watch::Sender<Status>,
     /// Moves to another path that are under way.
     moves: watch::Sender<usize>,
@@ -216,6 +218,7 @@ impl Core {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Channel(event) => self.on_event(event, &mut effects),
+                Output::Datagram => effects.datagrams = true,
                 Output::Rekeyed(outcome) => {
                     self.outcomes.push_back(outcome);
                     if self.outcomes.len() > OUTCOMES {
@@ -272,6 +275,7 @@ struct Effects {
     version: Option<Version>,
     incoming: bool,
     slot: bool,
+    datagrams: bool,
     change: Change,
 }
 
@@ -322,6 +326,7 @@ impl Shared {
             versions: watch::Sender::new(Version(0)),
             incoming: watch::Sender::new(0),
             slots: watch::Sender::new(0),
+            datagrams: watch::Sender::new(0),
             status: watch::Sender::new(Status::new(kind)),
             moves: watch::Sender::new(0),
         }
@@ -355,7 +360,7 @@ impl Shared {
 
     /// Publishes in an order that no two threads can turn round: versions rise, states of the end go forward.
     fn publish(&self, effects: Effects) {
-        let Effects { waker, wakers, version, incoming, slot, change } = effects;
+        let Effects { waker, wakers, version, incoming, slot, datagrams, change } = effects;
         if let Some(version) = version {
             self.versions.send_if_modified(|latest| {
                 let is_newer = version > *latest;
@@ -368,6 +373,9 @@ impl Shared {
         }
         if slot {
             self.slots.send_modify(|count| *count += 1);
+        }
+        if datagrams {
+            self.datagrams.send_modify(|count| *count += 1);
         }
         if change.is_any() {
             self.status.send_if_modified(|status| status.advance(change));

@@ -2,13 +2,14 @@
 //! the machine has lost it, the stream goes and the task waits for another, which resumptions hand over through `Shared`.
 
 use super::buffers::{BUFFER_LEN, Buffers};
+use super::quic::Packets;
 use super::shared::{Shared, Wake};
 use super::transport::{BoxedIo, Halves, ReadHalf};
 use super::writer::{TURNS, Writer};
 use crate::record;
 use crate::session::{Input, SessionMachine};
 use crate::shutdown::{PathLoss, Stage};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use citadel_crypt::Timestamp;
 use core::future::Future;
 use core::pin::Pin;
@@ -22,6 +23,9 @@ use tokio_util::io::poll_read_buf;
 
 /// How long a path may take to end after its session has: as long as its last bytes may need on a poor network.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Packets that a turn takes, and that it sends.
+const PACKETS: usize = 32;
 
 /// What the last read brought, not yet told to the machine.
 enum Arrived {
@@ -40,7 +44,7 @@ enum Standing {
 /// What the machine said at the end of a step.
 struct Turn {
     /// A resumption brought another path, and the machine took it.
-    path: Option<ReadHalf>,
+    path: Option<(ReadHalf, Option<Packets>)>,
     standing: Standing,
     /// The path takes nothing any more, and something came: there may be more to hear before it is lost.
     is_broken: bool,
@@ -59,6 +63,10 @@ struct Turn {
 pub(super) struct SessionTask {
     /// The path; none while the session waits for one.
     io: Option<ReadHalf>,
+    /// The path's packets, if it has them.
+    packets: Option<Packets>,
+    /// Packets that came, not yet told to the machine.
+    came: Vec<Bytes>,
     /// The path's other half, while the task writes.
     writer: Option<Writer>,
     shared: Arc<Shared>,
@@ -75,13 +83,16 @@ pub(super) struct SessionTask {
 impl SessionTask {
     pub(super) fn new(io: BoxedIo, shared: Arc<Shared>, buffers: Arc<Buffers>) -> Self {
         let remote = io.remote_addr();
-        let Halves { read, write } = io.into_halves();
+        let Halves { read, write, packets } = io.into_halves();
         shared.act(|core, _| {
             core.remote = remote;
+            core.machine.carry_packets(packets.as_ref().and_then(Packets::longest));
             (core.replace_writer(Some(write)), Wake::Nobody)
         });
         Self {
             io: Some(read),
+            packets,
+            came: Vec::new(),
             writer: None,
             shared,
             buffers,
@@ -93,8 +104,9 @@ impl SessionTask {
     }
 
     /// Puts `io` in the place of the path before it. What was read and written of that is of no use on another.
-    fn replace_io(&mut self, io: Option<ReadHalf>) {
-        self.io = io;
+    fn replace_io(&mut self, path: Option<(ReadHalf, Option<Packets>)>) {
+        (self.io, self.packets) = path.map_or((None, None), |(io, packets)| (Some(io), packets));
+        self.came.clear();
         self.arrived = Arrived::Nothing;
         self.buffers.take_back(&mut self.read);
         if let Some(mut writer) = self.writer.take() {
@@ -135,7 +147,7 @@ impl SessionTask {
     /// Tells the machine what came and what is due, and takes what goes next.
     fn step(&mut self, cx: &Context<'_>, is_due: bool) -> Turn {
         let armed = self.timer.as_ref().map(|(at, _)| *at);
-        let Self { shared, arrived, read, writer, .. } = self;
+        let Self { shared, packets, came, arrived, read, writer, .. } = self;
         let arrived = core::mem::replace(arrived, Arrived::Nothing);
         let ((mut turn, _stale), has_woken) = shared.act_and_tell(|core, clock| {
             let now = clock.now();
@@ -151,6 +163,13 @@ impl SessionTask {
                 Arrived::Bytes => take_records(machine, now, read),
                 Arrived::Lost(loss) => machine.handle(now, Input::PathLost(loss)),
             }
+            if path.is_none() {
+                came.drain(..).for_each(|packet| machine.handle(now, Input::Packet(packet.into())));
+                // It may have changed with what the network was found to carry.
+                if let Some(packets) = packets {
+                    machine.carry_packets(packets.longest());
+                }
+            }
             if is_due {
                 machine.handle(now, Input::Timeout);
             }
@@ -161,9 +180,10 @@ impl SessionTask {
             };
             let mut stale = None;
             let path = match path {
-                Some(Halves { read, write }) => {
+                Some(Halves { read, write, packets }) => {
                     stale = core.replace_writer(Some(write));
-                    Some(read)
+                    core.machine.carry_packets(packets.as_ref().and_then(Packets::longest));
+                    Some((read, packets))
                 }
                 None => {
                     match standing {
@@ -205,6 +225,35 @@ impl SessionTask {
                 self.shared.note(&error);
                 self.shared.give_up(writer);
             }
+        }
+        true
+    }
+
+    /// Takes what packets came; what there is beyond a turn's worth, in the next one.
+    fn poll_came(&mut self, cx: &mut Context<'_>) {
+        let Some(packets) = &mut self.packets else { return };
+        while self.came.len() < PACKETS
+            && let Poll::Ready(Some(packet)) = packets.poll_next(cx)
+        {
+            self.came.push(packet);
+        }
+    }
+
+    /// Sends packets as long as the path takes them. True if the machine has to be asked again.
+    fn poll_packets(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(packets) = &mut self.packets else { return false };
+        let mut any = false;
+        for _ in 0..PACKETS {
+            if packets.poll_ready(cx).is_pending() {
+                return any;
+            }
+            let next = self.shared.act(|core, clock| {
+                let has_one = core.machine.has_packet();
+                (has_one.then(|| core.machine.poll_packet(clock.now())).flatten(), Wake::Nobody)
+            });
+            let Some(packet) = next else { return any };
+            packets.send(packet);
+            any = true;
         }
         true
     }
@@ -281,7 +330,8 @@ impl Future for SessionTask {
         let (mut has_woken, mut must_look) = (false, true);
         for _ in 0..TURNS {
             task.poll_read(cx);
-            let has_arrived = !matches!(task.arrived, Arrived::Nothing);
+            task.poll_came(cx);
+            let has_arrived = !matches!(task.arrived, Arrived::Nothing) || !task.came.is_empty();
             if has_woken && has_arrived {
                 break;
             }
@@ -298,7 +348,7 @@ impl Future for SessionTask {
                 Standing::Detached => task.replace_io(None),
                 Standing::Over => return task.poll_goodbye(cx),
             }
-            let has_more = task.poll_write(cx, &turn);
+            let has_more = task.poll_write(cx, &turn) | task.poll_packets(cx);
             let has_fired = task.arm(turn.timeout, cx);
             must_look = has_path || has_more || has_fired || turn.is_broken;
             if !must_look && !has_arrived {

@@ -1,7 +1,7 @@
 //! What carries sessions: anything that connects and listens for ordered streams of bytes.
 
 use super::io::ChannelIo;
-use super::quic::QuicStream;
+use super::quic::{Packets, QuicStream};
 use async_trait::async_trait;
 use core::any::Any;
 use std::io;
@@ -34,16 +34,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {
         let any = match any.downcast::<TcpStream>() {
             Ok(stream) => {
                 let (read, write) = stream.into_split();
-                return Halves { read: Box::new(read), write: Box::new(write) };
+                return Halves { read: Box::new(read), write: Box::new(write), packets: None };
             }
             Err(any) => any,
         };
         match any.downcast::<ChannelIo>() {
             Ok(channel) => channel.into_directions(),
             Err(any) => {
+                let packets = any.downcast_ref::<QuicStream>().and_then(QuicStream::packets);
                 let io = any.downcast::<T>().expect("it was a `T` before it was any");
                 let (read, write) = tokio::io::split(*io);
-                Halves { read: Box::new(read), write: Box::new(write) }
+                Halves { read: Box::new(read), write: Box::new(write), packets }
             }
         }
     }
@@ -60,6 +61,8 @@ pub struct Halves {
     pub read: ReadHalf,
     /// What goes.
     pub write: WriteHalf,
+    /// What goes and comes beside it in no order, if the path has that.
+    pub(super) packets: Option<Packets>,
 }
 
 impl core::fmt::Debug for Halves {

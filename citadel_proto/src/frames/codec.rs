@@ -1,6 +1,6 @@
 //! Reading frames.
 
-use super::{ChannelId, Data, FinishedBy, Frame, MAX_NAME, MAX_REKEY, Part, kind};
+use super::{ChannelId, Data, FinishedBy, Frame, MAX_DATAGRAM, MAX_NAME, MAX_REKEY, Part, kind};
 use crate::shutdown::{CloseReason, Fault};
 use bytes::{Buf, Bytes};
 use citadel_crypt::handshake::Instance;
@@ -66,6 +66,7 @@ impl Frames {
             kind::CREDIT => Frame::Credit { channel: self.channel()?, limit: self.number()? },
             kind::SESSION_CREDIT => Frame::SessionCredit { limit: self.number()? },
             kind::CHANNEL_CREDIT => Frame::ChannelCredit { count: self.number()? },
+            kind::DATAGRAM => Frame::Datagram(self.bytes(MAX_DATAGRAM)?),
             skippable if kind::SKIPPABLE.contains(&skippable) => {
                 self.bytes(self.rest.len())?;
                 Frame::Skipped(skippable)

@@ -6,13 +6,15 @@
 //! here panics, nothing is reserved by a peer's word. Payloads are slices of the opened record, never copied.
 //!
 //! Types 0x40 ..= 0x7f carry their own length and are skipped when unknown, so that a later version can add to them.
+//! Datagrams are among them: an end that knows none loses them, which they may be anyway.
 
 mod codec;
 mod write;
 
 pub use codec::{FrameError, Frames};
 pub use write::{
-    put_ack, put_channel_credit, put_close, put_closing, put_credit, put_data, put_finish, put_open,
+    put_ack, put_channel_credit, put_close, put_closing, put_credit, put_data, put_datagram, put_finish,
+    put_open,
 };
 pub use write::{put_ping, put_pong, put_rekey, put_reset, put_session_credit, put_stop};
 
@@ -34,6 +36,10 @@ impl core::fmt::Display for ChannelId {
 pub const MAX_NAME: usize = 255;
 /// Longest rekey message. ML-KEM-1024, X25519 and a hybrid signature take under 6 KiB.
 pub const MAX_REKEY: usize = 16 * 1024;
+/// Longest datagram. 16 KiB: a quarter of a record, so that one of them delays messages by no more than that.
+pub const MAX_DATAGRAM: usize = 16 * 1024;
+/// Most bytes of a datagram's frame beside the datagram.
+pub const MAX_DATAGRAM_HEADER: usize = 1 + 4;
 /// Most bytes of a data frame beside its payload.
 pub const MAX_DATA_HEADER: usize = 1 + 8 + 8 + 8 + 4;
 
@@ -120,6 +126,8 @@ pub enum Frame {
         /// Which session.
         instance: Instance,
     },
+    /// A datagram, which is not repeated.
+    Datagram(Bytes),
     /// An unknown frame of the skippable range.
     Skipped(u8),
 }
@@ -204,5 +212,6 @@ mod kind {
     pub(super) const SESSION_CREDIT: u8 = 0x1a;
     pub(super) const CHANNEL_CREDIT: u8 = 0x1b;
     pub(super) const FINISH_CLOSING: u8 = 0x1c;
+    pub(super) const DATAGRAM: u8 = 0x40;
     pub(super) const SKIPPABLE: core::ops::RangeInclusive<u8> = 0x40..=0x7f;
 }

@@ -46,6 +46,12 @@ pub fn put_data(out: &mut BytesMut, channel: ChannelId, offset: u64, part: Part,
     put_bytes(out, payload);
 }
 
+/// Writes a [`Frame::Datagram`](super::Frame::Datagram).
+pub fn put_datagram(out: &mut BytesMut, datagram: &[u8]) {
+    out.put_u8(kind::DATAGRAM);
+    put_bytes(out, datagram);
+}
+
 /// Writes a [`Frame::Finish`](super::Frame::Finish).
 pub fn put_finish(out: &mut BytesMut, channel: ChannelId, offset: u64, by: FinishedBy) {
     out.put_u8(match by {

@@ -139,6 +139,8 @@ impl SessionMachine {
             shutdown::Output::Tell(_) => {
                 self.outputs.push_back(Output::Closing(self.reason()));
                 self.channels.wake_all();
+                self.datagrams.on_closing();
+                self.outputs.push_back(Output::Datagram);
             }
             shutdown::Output::SendClosing(reason) => self.announcement.closing = Closing::Owed(reason),
             shutdown::Output::Flush => self.channels.finish_all_but_lanes(),

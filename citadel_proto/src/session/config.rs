@@ -15,6 +15,10 @@ pub struct SessionConfig {
     /// Most units that a channel keeps for the peer, whatever credit it gives; a longer message still goes alone. 1 MiB,
     /// as the default credit.
     pub send_buffer: u64,
+    /// Most units of datagrams that wait to be sent, and as many that wait to be taken, where somebody asked for them: 64 for
+    /// each and its bytes; the oldest go for new ones. 256 KiB: a picture of video in packets, or a tenth of a second of
+    /// 20 Mbit/s.
+    pub datagram_buffer: u64,
     /// Longest time without a path before the session ends; zero where a lost path ends it at once. Zero by default: a
     /// resumption needs someone who dials again or takes it in, which is what a node adds.
     pub resume: Duration,
@@ -48,6 +52,7 @@ impl Default for SessionConfig {
         Self {
             limits: Limits::default(),
             send_buffer: 1 << 20,
+            datagram_buffer: 256 << 10,
             resume: Duration::ZERO,
             services: false,
             shutdown: ShutdownConfig::default(),

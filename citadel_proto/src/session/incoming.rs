@@ -31,7 +31,11 @@ impl SessionMachine {
         let mut has_message = false;
         for frame in frames {
             let handled = frame.map_err(Fault::from).and_then(|frame| {
-                has_message |= matches!(frame, Frame::Data(_));
+                has_message |= match frame {
+                    Frame::Data(_) => true,
+                    Frame::Datagram(_) => self.datagrams.is_wanted(),
+                    _ => false,
+                };
                 self.on_frame(frame, version)
             });
             if let Err(fault) = handled {
@@ -96,6 +100,10 @@ impl SessionMachine {
             Frame::Close { reason, instance } => {
                 self.check(instance)?;
                 self.plan.handle(self.now, shutdown::Input::PeerClosed(reason));
+                Ok(())
+            }
+            Frame::Datagram(datagram) => {
+                self.on_datagram(&datagram);
                 Ok(())
             }
             Frame::Skipped(_) => Ok(()),

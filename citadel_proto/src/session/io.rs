@@ -1,8 +1,10 @@
 //! What goes into the machine and what comes out of it.
 
 use crate::channel::ChannelEvent;
+use crate::datagram::DatagramStats;
 use crate::record::RawRecord;
 use crate::shutdown::{CloseReason, CloseReport, PathLoss, Stage};
+use bytes::BytesMut;
 use citadel_crypt::Timestamp;
 use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::{self, RekeyOutcome, RekeyStats};
@@ -14,6 +16,8 @@ use std::net::SocketAddr;
 pub enum Input {
     /// One record, as it came.
     Record(RawRecord),
+    /// One packet, as it came: a datagram of the peer, or anything.
+    Packet(BytesMut),
     /// The active path ended or failed. Where the session may be resumed it is detached and waits for another.
     PathLost(PathLoss),
     /// A resumption was proven and carries the session from here on; the path before it, if there is one, is dropped by
@@ -35,6 +39,8 @@ pub enum Input {
 pub enum Output {
     /// A waiting handle may want to look again.
     Channel(ChannelEvent),
+    /// Somebody who waits for datagrams may want to look again.
+    Datagram,
     /// A round was committed; its keys are in use already.
     Rekeyed(RekeyOutcome),
     /// A milestone of a round; no effect.
@@ -130,6 +136,8 @@ pub struct SessionStats {
     pub channels: usize,
     /// How many of them are service channels, of either end.
     pub service_channels: usize,
+    /// Datagrams.
+    pub datagrams: DatagramStats,
     /// Rounds.
     pub rekey: RekeyStats,
     /// What carries it. The machine does not know; its driver says so.

@@ -1,5 +1,6 @@
 //! Keys of the session: the rekey machine, the window of versions, and the rekey messages that are owed.
 
+use crate::datagram::packet;
 use crate::frames;
 use crate::record::{Header, KIND_FRAMES, RawRecord};
 use crate::shutdown::{Fault, PathLoss};
@@ -10,6 +11,19 @@ use citadel_crypt::ratchets::rekey::{
 use citadel_crypt::ratchets::{HybridAgreement, OpenError, PathId, PathReused, SealError, Toolset};
 use citadel_crypt::suite::TAG_LEN;
 use citadel_crypt::{Timestamp, wire};
+
+/// The highest id that a path may have. Its keys are two lanes of the toolset, which have ids of their own.
+pub(super) const HIGHEST_PATH: PathId = PathId(u64::MAX / 2 - 1);
+
+/// The lane of a path's records.
+const fn records_of(path: PathId) -> PathId {
+    PathId(path.0 * 2)
+}
+
+/// The lane of its packets.
+const fn packets_of(path: PathId) -> PathId {
+    PathId(path.0 * 2 + 1)
+}
 
 /// What opens and seals.
 pub(super) struct Keys {
@@ -30,29 +44,36 @@ pub(super) enum Rejected {
 impl Keys {
     pub(super) fn new(
         config: RekeyConfig,
-        (toolset, agreement): (Toolset, HybridAgreement),
+        (mut toolset, agreement): (Toolset, HybridAgreement),
         now: Timestamp,
     ) -> Self {
         let machine = RekeyMachine::new(config, agreement, now);
+        toolset.add_path(packets_of(PathId::FIRST)).expect("a new toolset has the lane of the records alone");
         Self { machine, toolset, owed: Owed::new(), path: PathId::FIRST }
     }
 
     /// The lowest id that another path may have.
     pub(super) fn next_path(&self) -> PathId {
-        self.toolset.next_path()
+        PathId(self.toolset.next_path().0 / 2)
     }
 
     /// Wipes the keys of the path in use, of every version.
     pub(super) fn drop_path(&mut self) {
-        self.toolset.remove_path(self.path);
-        if let Some((_, candidate)) = self.machine.candidate_mut() {
-            candidate.ratchet_mut().close_path(self.path);
+        for lane in [records_of(self.path), packets_of(self.path)] {
+            self.toolset.remove_path(lane);
+            if let Some((_, candidate)) = self.machine.candidate_mut() {
+                candidate.ratchet_mut().close_path(lane);
+            }
         }
     }
 
     /// Takes `path` in the place of the one in use, whose keys are wiped.
     pub(super) fn replace_path(&mut self, path: PathId) -> Result<(), PathReused> {
-        self.toolset.add_path(path)?;
+        if path > HIGHEST_PATH {
+            return Err(PathReused(path));
+        }
+        self.toolset.add_path(records_of(path))?;
+        self.toolset.add_path(packets_of(path))?;
         self.drop_path();
         self.path = path;
         Ok(())
@@ -63,12 +84,7 @@ impl Keys {
         let RawRecord { header, mut body } = raw;
         let lost = Rejected::Path(PathLoss::NotAuthentic);
         let Some(version) = self.machine.resolve(header[0]) else { return Err(lost) };
-        let opened = match self.machine.candidate_mut() {
-            Some((candidate_version, candidate)) if candidate_version == version => {
-                candidate.ratchet_mut().open(self.path, None, &header, &mut body)
-            }
-            _ => self.toolset.open(version, self.path, None, &header, &mut body),
-        };
+        let opened = self.open_under(version, records_of(self.path), None, &header, &mut body);
         let len = opened.map_err(|error| match error {
             OpenError::KeyExhausted => Rejected::Session(Fault::KeyLimit),
             OpenError::Unavailable => Rejected::Session(Fault::Unavailable),
@@ -80,6 +96,46 @@ impl Keys {
             return Err(Rejected::Session(Fault::MalformedFrame));
         }
         Ok((version, payload.split_off(1)))
+    }
+
+    fn open_under(
+        &mut self,
+        version: Version,
+        lane: PathId,
+        counter: Option<u64>,
+        aad: &[u8],
+        body: &mut [u8],
+    ) -> Result<usize, OpenError> {
+        match self.machine.candidate_mut() {
+            Some((candidate_version, candidate)) if candidate_version == version => {
+                candidate.ratchet_mut().open(lane, counter, aad, body)
+            }
+            _ => self.toolset.open(version, lane, counter, aad, body),
+        }
+    }
+
+    /// Opens a packet in place: its datagram. None for what is not of the peer, not of this path and a live version, or
+    /// not the first of its number; nothing has changed then. The rekey machine learns nothing of packets: what it waits
+    /// for is the order of records.
+    pub(super) fn open_packet<'a>(&mut self, packet: &'a mut [u8]) -> Option<&'a [u8]> {
+        let (packet::Header { version_bits, counter }, body) = packet::Header::split(packet)?;
+        let version = self.machine.resolve(version_bits)?;
+        let opened = self.open_under(version, packets_of(self.path), Some(counter), &[version_bits], body);
+        body.get(..opened.ok()?)
+    }
+
+    /// A packet with `datagram` under the latest version. None where its key has carried what it may: a round is due since
+    /// long before, and its commit is what helps.
+    pub(super) fn seal_packet(&mut self, datagram: &[u8]) -> Option<Bytes> {
+        let version_bits = self.toolset.latest().low_bits();
+        let mut out = BytesMut::with_capacity(packet::OVERHEAD + datagram.len());
+        out.extend_from_slice(&[0; packet::HEADER_LEN]);
+        out.extend_from_slice(datagram);
+        let (header, body) = out.split_at_mut(packet::HEADER_LEN);
+        let sealed = self.toolset.seal(packets_of(self.path), &[version_bits], body).ok()?;
+        header.copy_from_slice(&packet::Header { version_bits, counter: sealed.counter }.encode());
+        out.extend_from_slice(&sealed.tag);
+        Some(out.freeze())
     }
 
     /// Starts a record at the end of `out`; frames follow.
@@ -95,7 +151,7 @@ impl Keys {
         let body_start = start + crate::record::HEADER_LEN;
         let body_len = out.len() - body_start + TAG_LEN;
         let header = Header { version_bits: self.toolset.latest().low_bits(), body_len }.encode();
-        let sealed = self.toolset.seal(self.path, &header, &mut out[body_start..]);
+        let sealed = self.toolset.seal(records_of(self.path), &header, &mut out[body_start..]);
         match sealed {
             Ok(sealed) => {
                 out[start..body_start].copy_from_slice(&header);

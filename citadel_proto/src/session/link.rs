@@ -1,5 +1,6 @@
 //! What carries the records now, and what happens when that changes (R-SES-6, -7).
 
+use super::keys::HIGHEST_PATH;
 use super::policy::AckDelay;
 use super::{Output, SessionMachine};
 use crate::shutdown::{self, PathLoss, Stage};
@@ -117,7 +118,7 @@ impl SessionMachine {
             _ if self.plan.stage() >= Stage::Announcing => Err(PathRefused::Closing),
             None => Err(PathRefused::Closing),
             Some(_) if self.resume.is_zero() => Err(PathRefused::NotResumable),
-            Some(keys) if path < keys.next_path() || path.0 == u64::MAX => Err(PathRefused::Reused),
+            Some(keys) if path < keys.next_path() || path > HIGHEST_PATH => Err(PathRefused::Reused),
             Some(_) => Ok(()),
         }
     }
@@ -130,6 +131,7 @@ impl SessionMachine {
         if let Some(keys) = &mut self.keys {
             keys.drop_path();
         }
+        self.datagrams.on_lost();
         if self.resume.is_zero() || self.plan.stage() >= Stage::Announcing {
             return self.abandon(loss);
         }
@@ -150,6 +152,7 @@ impl SessionMachine {
         self.ack = AckDelay::None;
         self.liveness.on_path(self.now);
         self.channels.on_path();
+        self.datagrams.on_path();
         self.announcement.on_path();
         self.outputs.push_back(Output::Attached { path });
         self.rekey(rekey::Input::PathReplaced { reauthenticate: true });

@@ -7,6 +7,7 @@ use super::liveness::{Liveness, Verdict};
 use super::policy::{AckDelay, RoundClock};
 use super::{Input, Output, SessionConfig, SessionStats, Tell, TimerReason};
 use crate::channel::{Channels, Taken};
+use crate::datagram::Datagrams;
 use crate::errors::{OpenError, RekeyError, SendError, TrySendError};
 use crate::frames::ChannelId;
 use crate::shutdown::{self, CloseReason, Facts, SessionPlan, Stage};
@@ -32,6 +33,7 @@ pub struct SessionMachine {
     /// `None` once they are wiped.
     pub(super) keys: Option<Keys>,
     pub(super) channels: Channels,
+    pub(super) datagrams: Datagrams,
     pub(super) plan: SessionPlan,
     pub(super) facts: Facts,
     pub(super) announcement: Announcement,
@@ -74,6 +76,7 @@ impl SessionMachine {
             now,
             keys: Some(Keys::new(rekey, parts, now)),
             channels: Channels::new(side, config.limits, peer_limits, config.send_buffer, config.services),
+            datagrams: Datagrams::new(config.datagram_buffer),
             plan: SessionPlan::new(config.shutdown),
             facts: Facts::default(),
             announcement: Announcement::default(),
@@ -99,6 +102,7 @@ impl SessionMachine {
         }
         match input {
             Input::Record(raw) => self.on_record(raw),
+            Input::Packet(packet) => self.on_packet(packet),
             Input::PathLost(loss) => self.lose(loss),
             Input::PathAttached { path } => self.attach(path),
             Input::Abandoned(loss) => self.abandon(loss),
@@ -355,7 +359,8 @@ impl SessionMachine {
         let rekey = self.keys.as_ref().map_or(self.stats.rekey, |keys| keys.machine.stats());
         let (channels, service_channels) = self.channels.count();
         let round_trip = self.liveness.round_trip();
-        SessionStats { round_trip, channels, service_channels, rekey, ..self.stats }
+        let datagrams = self.datagrams.stats();
+        SessionStats { round_trip, channels, service_channels, datagrams, rekey, ..self.stats }
     }
 
     fn refuse_if_closing(&self) -> Result<(), OpenError> {

@@ -11,6 +11,7 @@
 
 mod closing;
 mod config;
+mod datagrams;
 mod incoming;
 mod io;
 mod keys;

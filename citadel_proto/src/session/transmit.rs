@@ -66,13 +66,18 @@ impl SessionMachine {
         if let Some(reason) = self.announcement.take_closing() {
             frames::put_closing(out, &reason, self.instance);
         }
-        let mut data = Filled::Nothing;
+        let (mut data, mut has_datagrams) = (Filled::Nothing, false);
         if let Some(reason) = self.announcement.take_close() {
             frames::put_close(out, &reason, self.instance);
-        } else if self.link.carries_items() {
-            data = self.channels.write_data(out, end);
+        } else {
+            // A share of the record before messages, and what these leave of it: neither waits for the other to be done.
+            has_datagrams = self.datagrams.write_share(out, end);
+            if self.link.carries_items() {
+                data = self.channels.write_data(out, end);
+            }
+            has_datagrams |= self.datagrams.write(out, end);
         }
-        if data.is_any() {
+        if data.is_any() || has_datagrams {
             self.clock.on_record(out.len() - first);
             self.liveness.on_message(now);
             // They travel with the data if there is room.
@@ -85,7 +90,8 @@ impl SessionMachine {
             out.truncate(start);
             return Wrote::Nothing;
         }
-        let is_full = matches!(data, Filled::Full { .. }) || end.saturating_sub(out.len()) < CHANNEL_CONTROL;
+        let has_more = matches!(data, Filled::Full { .. }) || self.datagrams.has_for_record();
+        let is_full = has_more || end.saturating_sub(out.len()) < CHANNEL_CONTROL;
         match self.seal(out, start) {
             false => Wrote::Nothing,
             // What a close owes follows in an order of its own.

@@ -179,7 +179,7 @@ impl<K: NetKernel> NodeBuilder<K> {
         self
     }
 
-    /// Where direct paths have their sockets: this machine by default. [`memory::Datagrams`](crate::memory::Datagrams) for tests
+    /// Where direct paths have their sockets: this machine by default. [`memory::PacketNetwork`](crate::memory::PacketNetwork) for tests
     /// with a paused clock.
     pub fn udp(mut self, network: Arc<dyn UdpNetwork>) -> Self {
         self.udp = Some(network);
@@ -216,7 +216,8 @@ impl<K: NetKernel> NodeBuilder<K> {
     /// Most memory, in bytes, that the messages of one session may take here, both directions together: half of it is what
     /// the other end may send before a reader takes it, half is shared by the channels that send. The longest message is
     /// cut to fit. Relay lanes, which carry sessions with peers, come on top: each at most 256 KiB in either direction, and less
-    /// where that is less; the other end can open 80 of them at most.
+    /// where that is less; the other end can open 80 of them at most. So do datagrams where they are asked for: 256 KiB in either
+    /// direction.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         let limits = &mut self.config.limits;
         let (receive, send) = (bytes / 2, bytes - bytes / 2);

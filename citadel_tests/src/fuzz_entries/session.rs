@@ -20,6 +20,9 @@ use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
+/// Longest packet of its paths.
+const PACKET: usize = 1_200;
+
 static PROVIDER: LazyLock<Arc<dyn CryptoProvider>> = LazyLock::new(|| Arc::new(SeededProvider::new(1)));
 static IDENTITY: LazyLock<Arc<Identity>> = LazyLock::new(|| {
     let identity = Identity::from_seed(&**PROVIDER, Secret::copy_from(&[7; SEED_LEN]));
@@ -77,16 +80,25 @@ fn feed(frames: &[u8]) {
     let mut session = SessionMachine::new(established, provider, Arc::clone(&IDENTITY), &config, NOW);
     let next = PathId(1);
     let half = frames.get(..frames.len() / 2).unwrap_or_default();
+    let _asked = session.ask_for_datagrams();
+    let _lane = peer.add_path(packets_of(PathId::FIRST));
     // Something of its own is in flight, so that acknowledgements and a new path have something to be about.
     let _accepted = session.try_send(ChannelId(0), Bytes::from_static(&[7; 200]));
     for (path, frames) in [(PathId::FIRST, half), (next, frames)] {
         if path == next {
             session.handle(NOW, Input::PathLost(PathLoss::Ended));
             session.handle(NOW, Input::PathAttached { path });
-            let _new = peer.add_path(path);
+            let _new = [records_of(path), packets_of(path)].map(|lane| peer.add_path(lane));
         }
         if let Some(raw) = seal(&mut peer, path, frames) {
             session.handle(NOW, Input::Record(raw));
+        }
+        run(&mut session);
+        // As packets: what anybody may send, and what the peer would.
+        session.carry_packets(Some(PACKET));
+        session.handle(NOW, Input::Packet(BytesMut::from(frames)));
+        if let Some(packet) = seal_packet(&mut peer, path, frames) {
+            session.handle(NOW, Input::Packet(packet));
         }
         run(&mut session);
     }
@@ -96,13 +108,35 @@ fn feed(frames: &[u8]) {
     }
 }
 
+/// The lane of a path's records: each path has two.
+const fn records_of(path: PathId) -> PathId {
+    PathId(path.0 * 2)
+}
+
+/// The lane of its packets.
+const fn packets_of(path: PathId) -> PathId {
+    PathId(path.0 * 2 + 1)
+}
+
+/// A packet with `datagram` on `path`.
+fn seal_packet(peer: &mut Toolset, path: PathId, datagram: &[u8]) -> Option<BytesMut> {
+    let version_bits = Version(0).low_bits();
+    let mut body = BytesMut::from(datagram);
+    let sealed = peer.seal(packets_of(path), &[version_bits], &mut body).ok()?;
+    let mut packet = BytesMut::from(&[version_bits][..]);
+    packet.extend_from_slice(&sealed.counter.to_be_bytes());
+    packet.extend_from_slice(&body);
+    packet.extend_from_slice(&sealed.tag);
+    Some(packet)
+}
+
 /// A record of `frames` on `path`.
 fn seal(peer: &mut Toolset, path: PathId, frames: &[u8]) -> Option<RawRecord> {
     let mut body = BytesMut::with_capacity(1 + frames.len() + TAG_LEN);
     body.extend_from_slice(&[KIND_FRAMES]);
     body.extend_from_slice(frames);
     let header = Header { version_bits: Version(0).low_bits(), body_len: body.len() + TAG_LEN }.encode();
-    let sealed = peer.seal(path, &header, &mut body).ok()?;
+    let sealed = peer.seal(records_of(path), &header, &mut body).ok()?;
     body.extend_from_slice(&sealed.tag);
     Some(RawRecord { header, body })
 }
@@ -113,6 +147,11 @@ fn run(session: &mut SessionMachine) {
     while session.accept_channel().is_some() {}
     while session.accept_service_channel().is_some() {}
     while matches!(session.take(|| NOW, ChannelId(0)).0, Taken::Message(_)) {}
+    while let Some(datagram) = session.take_datagram() {
+        // It answers with what it got.
+        let _sent = session.send_datagram(datagram);
+    }
+    while session.poll_packet(NOW).is_some() {}
     let mut out = BytesMut::new();
     while session.poll_transmit(NOW, &mut out, 1 << 16) {
         out.clear();

@@ -3,7 +3,7 @@
 //! Owns: starting them, making peers of two, a session between them, cutting and healing what carries it, taking it all down
 //! again with nothing left. Real are nodes, handshakes, keys, switchboard and lanes. Never: what a test is about.
 //!
-//! Each client has a network of its own, so that either leg of a lane can be cut alone; direct paths go over one of datagrams,
+//! Each client has a network of its own, so that either leg of a lane can be cut alone; direct paths go over one of packets,
 //! with QUIC as it is. What carries a session between two of them is a [`Way`]: a matrix takes it as a parameter.
 
 mod client;
@@ -19,7 +19,7 @@ pub use talk::{Talk, hear, heard_of, message, say};
 pub use way::{Loss, Way, has_another_path, is_carried};
 
 use crate::canary;
-use citadel_proto::driver::memory::{Datagrams, Faults, Network};
+use citadel_proto::driver::memory::{Faults, Network, PacketNetwork};
 use citadel_sdk::{Identity, NetKernel, NodeBuilder, SecrecyMode, Suite};
 use core::time::Duration;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Setup {
     /// What happens to bytes.
     pub faults: Faults,
     /// Where direct paths go.
-    pub datagrams: Datagrams,
+    pub packets: PacketNetwork,
     /// Where chance comes from; that of direct paths too, by [`seeded`](Self::seeded).
     pub seed: u64,
 }
@@ -60,7 +60,7 @@ impl Setup {
             suite: None,
             secrecy: SecrecyMode::BestEffort,
             faults: Faults::DELAYS,
-            datagrams: Datagrams::new(seed),
+            packets: PacketNetwork::new(seed),
             seed,
         }
     }
@@ -74,7 +74,7 @@ impl Setup {
     pub fn node<K: NetKernel>(&self, kernel: K, identity: impl Into<Arc<Identity>>) -> NodeBuilder<K> {
         canary::watch();
         let builder = NodeBuilder::new(kernel).identity(identity).direct(self.way.direct());
-        let builder = builder.udp(Arc::new(self.datagrams.clone())).secrecy(self.secrecy).resume(self.resume);
+        let builder = builder.udp(Arc::new(self.packets.clone())).secrecy(self.secrecy).resume(self.resume);
         match self.suite {
             Some(suite) => builder.suites([suite]),
             None => builder,

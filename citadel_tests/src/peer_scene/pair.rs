@@ -1,7 +1,7 @@
 //! Two peers and the session between them.
 
 use super::{Client, Loss, Server, Setup, Way, has_another_path};
-use citadel_proto::driver::memory::{Datagrams, Network};
+use citadel_proto::driver::memory::{Network, PacketNetwork};
 use citadel_sdk::{NodeReport, PeerClient, Session, Standing};
 use core::cell::Cell;
 use futures::future::join;
@@ -21,7 +21,7 @@ pub struct Pair {
     /// What carries them.
     pub way: Way,
     /// Where direct paths go.
-    pub datagrams: Datagrams,
+    pub packets: PacketNetwork,
 }
 
 impl Pair {
@@ -33,8 +33,8 @@ impl Pair {
         let bob = Client::start(setup, &server, &networks[1], "bob").await;
         befriend(&alice, &bob).await;
         let (near, far) = connect(&alice, &bob).await;
-        let (way, datagrams) = (setup.way, setup.datagrams.clone());
-        let pair = Self { server, alice, bob, near, far, way, datagrams };
+        let (way, packets) = (setup.way, setup.packets.clone());
+        let pair = Self { server, alice, bob, near, far, way, packets };
         pair.is_on_its_way().await;
         pair
     }
@@ -56,7 +56,7 @@ impl Pair {
             Loss::AliceLeaves => alice.network_changed(),
             Loss::BobLeaves => bob.network_changed(),
             Loss::BothLeave => [alice, bob].into_iter().for_each(PeerClient::network_changed),
-            Loss::Silence => self.datagrams.take_down(),
+            Loss::Silence => self.packets.take_down(),
         }
     }
 
@@ -102,13 +102,13 @@ impl Pair {
     /// Nothing comes to Bob any more, or from him, and nobody is told of it but by that.
     pub fn cut_off(&self) {
         self.bob.network.take_down();
-        self.datagrams.take_down();
+        self.packets.take_down();
     }
 
     /// All that was taken down is there again.
     pub fn heal(&self) {
         self.networks().into_iter().for_each(Network::heal);
-        self.datagrams.heal();
+        self.packets.heal();
     }
 
     /// What carries the two.

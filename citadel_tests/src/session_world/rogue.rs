@@ -49,15 +49,20 @@ impl Rogue {
         body.extend_from_slice(payload);
         let version_bits = self.toolset.latest().low_bits();
         let header = Header { version_bits, body_len: body.len() + TAG_LEN }.encode();
-        let sealed = self.toolset.seal(self.path, &header, &mut body).expect("keys are fresh");
+        let sealed = self.toolset.seal(self.records(), &header, &mut body).expect("keys are fresh");
         body.extend_from_slice(&sealed.tag);
         RawRecord { header, body }
+    }
+
+    /// The lane of its path's records: each path has two, the other is for packets.
+    const fn records(&self) -> PathId {
+        PathId(self.path.0 * 2)
     }
 
     /// Another path, proven as far as the victim knows.
     pub fn attach(&mut self) {
         self.path = PathId(self.path.0 + 1);
-        self.toolset.add_path(self.path).expect("ids rise");
+        self.toolset.add_path(self.records()).expect("ids rise");
         self.victim.handle(Timestamp::ZERO, Input::PathAttached { path: self.path });
         self.drain();
     }

@@ -76,7 +76,7 @@ impl End {
         while let Some(output) = self.machine.poll_output() {
             assert!(self.closed.is_none(), "an output after Closed: {output:?}");
             match output {
-                Output::Channel(_) | Output::Round(_) => {}
+                Output::Channel(_) | Output::Datagram | Output::Round(_) => {}
                 Output::Detached { .. } => self.losses += 1,
                 Output::Attached { .. } => self.paths += 1,
                 Output::Rekeyed(_) => self.rounds += 1,

@@ -55,7 +55,7 @@ impl World {
             let mut text = None;
             match output {
                 Output::Channel(event) => effects.push(Effect::Event(event)),
-                Output::Round(_) => {}
+                Output::Datagram | Output::Round(_) => {}
                 Output::Rekeyed(outcome) => {
                     // None if the peer's close came with the commit and the keys are wiped.
                     if let Some(fingerprint) = end.machine.fingerprint(outcome.version) {

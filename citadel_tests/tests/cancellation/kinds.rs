@@ -15,8 +15,8 @@ use citadel_proto::SessionConfig;
 use citadel_proto::accounts::{self, AccountClient, Accounts};
 use citadel_proto::backend::{Backend, Expect};
 use citadel_proto::driver::{
-    self, Acceptor, Channel, Hub, Identified, Incoming, Listener, RecvHalf, SendHalf, Session, SessionEvents,
-    Tcp, Transport, TrustPolicy, memory,
+    self, Acceptor, Channel, Datagrams, Hub, Identified, Incoming, Listener, RecvHalf, SendHalf, Session,
+    SessionEvents, Tcp, Transport, TrustPolicy, memory,
 };
 use citadel_proto::peers::{self, PeerClient, PeerEvents, PinStore};
 use citadel_sdk::prefabs::client::{Broadcast, PeerResults};
@@ -103,6 +103,7 @@ futures![
     SendHalf::acknowledged,
     SendHalf::reserve,
     RecvHalf::recv,
+    Datagrams::recv,
     Session::request => (&'static Session, Bytes),
     Session::open_channel,
     Session::open_named_channel => (&'static Session, Bytes),
@@ -315,6 +316,7 @@ types![DRIVER:
     driver::Channel,
     driver::SendHalf,
     driver::RecvHalf,
+    driver::Datagrams,
     driver::TrustPolicy,
     driver::EstablishError,
     driver::ExchangeError,

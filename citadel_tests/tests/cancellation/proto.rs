@@ -418,3 +418,21 @@ async fn identified_accept() {
 async fn identified_refuse() {
     decide(false).await;
 }
+
+/// Nothing is taken by a wait that was given up.
+#[tokio::test]
+async fn datagrams_recv() {
+    at_each_poll(MOST, async |polls| {
+        let pair = Pair::new().await;
+        let (there, back) = (pair.opened.datagrams().unwrap(), pair.accepted.datagrams().unwrap());
+        let send = async { (1..=2_u8).for_each(|number| back.send(vec![number]).unwrap()) };
+        let (outcome, ()) = tokio::join!(poll_then_drop(there.recv(), polls), send);
+        if outcome.is_dropped() {
+            assert_eq!(there.recv().await.unwrap(), vec![1]);
+        }
+        assert_eq!(there.recv().await.unwrap(), vec![2]);
+        works(&pair).await;
+        forget(outcome)
+    })
+    .await;
+}

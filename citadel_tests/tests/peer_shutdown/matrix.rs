@@ -87,7 +87,7 @@ async fn meets_its_fate(pair: &mut Pair, fate: Fate) {
         }
         Fate::LostForGood => {
             assert_eq!(pair.networks().map(|network| network.take_down()), [1, 1]);
-            pair.datagrams.take_down();
+            pair.packets.take_down();
         }
     }
 }

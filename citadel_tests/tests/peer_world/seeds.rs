@@ -55,7 +55,7 @@ fn a_seed_of_peers_replays_alone_with_the_same_log() {
 
 /// A lane is there again before the other end's last word on the direct path.
 #[test]
-fn fix_0080_a_lane_that_is_quicker_than_the_direct_path_does_not_undo_the_move() {
+fn fix_0067_a_lane_that_is_quicker_than_the_direct_path_does_not_undo_the_move() {
     for seed in [3, 27, 43, 67] {
         // In the end of a world whoever may have a direct path has one.
         let report = run_seed(seed).unwrap_or_else(|failure| panic!("{failure}"));
@@ -70,7 +70,7 @@ fn fix_0080_a_lane_that_is_quicker_than_the_direct_path_does_not_undo_the_move()
 
 /// The server is away when a user parts from a peer, and hears of it late; meanwhile they are none at this end.
 #[test]
-fn fix_0081_who_was_removed_is_no_peer_although_the_server_has_not_heard_it() {
+fn fix_0068_who_was_removed_is_no_peer_although_the_server_has_not_heard_it() {
     if let Err(failure) = run_seed(3467) {
         panic!("{failure}");
     }

@@ -15,12 +15,12 @@ use tokio::net::UdpSocket;
 
 const LONG: Duration = Duration::from_secs(3_600);
 
-fn builder(direct: Direct) -> NodeBuilder<EmptyKernel> {
+pub(crate) fn builder(direct: Direct) -> NodeBuilder<EmptyKernel> {
     NodeBuilder::new(EmptyKernel).identity(Identity::generate()).direct(direct).outlive_server(LONG)
 }
 
 /// Two clients of `server` that are peers, and their session.
-async fn meet(
+pub(crate) async fn meet(
     server: &Node<EmptyKernel>,
     builders: [NodeBuilder<EmptyKernel>; 2],
 ) -> (Client, Client, [PeerSession; 2]) {
@@ -40,23 +40,23 @@ async fn meet_as(
     (alice, bob, [met, arrived])
 }
 
-async fn both_direct(sessions: &[PeerSession; 2]) {
+pub(crate) async fn both_direct(sessions: &[PeerSession; 2]) {
     join_all(sessions.iter().map(|peer| is_carried(&peer.session, PathKind::is_direct))).await;
 }
 
 /// A channel between the two.
-async fn channel(sessions: &[PeerSession; 2]) -> (Channel, Channel) {
+pub(crate) async fn channel(sessions: &[PeerSession; 2]) -> (Channel, Channel) {
     let (near, far) = join(sessions[0].session.open_channel(), sessions[1].session.accept_channel()).await;
     (near.unwrap(), far.unwrap().unwrap())
 }
 
-async fn send_numbers(channel: &mut Channel, numbers: std::ops::Range<u32>) {
+pub(crate) async fn send_numbers(channel: &mut Channel, numbers: std::ops::Range<u32>) {
     for number in numbers {
         channel.send(number.to_be_bytes().to_vec()).await.unwrap();
     }
 }
 
-async fn hear_numbers(channel: &mut Channel, numbers: std::ops::Range<u32>) {
+pub(crate) async fn hear_numbers(channel: &mut Channel, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let heard = channel.recv().await.unwrap().unwrap();
         assert_eq!(heard[..], number.to_be_bytes(), "number {number}");

@@ -35,7 +35,7 @@ impl Hearing {
 
 /// One change and what goes on beside it, all by chance.
 async fn changes(pair: &Pair, dice: &mut Dice) {
-    pair.datagrams.set_losses(dice.pick(&[0, 0, 5, 20]));
+    pair.packets.set_losses(dice.pick(&[0, 0, 5, 20]));
     let (loss, waits) = (dice.pick(&Loss::ALL), dice.time(Duration::from_millis(300)));
     let leg = dice.index(4);
     let (near_renews, far_renews) = (dice.percent(50), dice.percent(50));
@@ -91,7 +91,7 @@ async fn all_arrive(seed: u64) {
             let hears: Vec<_> = hears.collect();
             join(join_all(hears), changes(&pair, &mut dice)).await;
         }
-        pair.datagrams.set_losses(0);
+        pair.packets.set_losses(0);
         join_all(hears.iter_mut().map(async |hearing| {
             hearing.until(EACH).await;
             assert_eq!(hearing.half.recv().await, Ok(None));

@@ -18,19 +18,19 @@ const SOON: Duration = Duration::from_millis(500);
 const LEN: usize = 30_000;
 
 /// Ends whose sessions have services, as those of nodes.
-fn outer() -> Ends {
+pub(crate) fn outer() -> Ends {
     let mut ends = Ends::new(RESUME);
     ends.session.services = true;
     ends
 }
 
-async fn lane(client: &Session, server: &Session) -> (Channel, Channel) {
+pub(crate) async fn lane(client: &Session, server: &Session) -> (Channel, Channel) {
     let there = client.open_service_channel(RELAY).unwrap();
     (there, server.accept_service_channel().await.unwrap().unwrap())
 }
 
 /// A session over both ends of a lane.
-async fn over(inner: &Ends, (there, back): (Channel, Channel)) -> (Session, Session) {
+pub(crate) async fn over(inner: &Ends, (there, back): (Channel, Channel)) -> (Session, Session) {
     let connect =
         inner.client_hub.connect(there.into_io(), inner.client.clone(), inner.session.clone(), None);
     let accept = async {

@@ -184,7 +184,7 @@ fn outputs(world: &mut World) -> String {
     let outputs = std::iter::from_fn(|| world.a.machine.poll_output());
     let names: Vec<_> = outputs
         .filter_map(|output| match output {
-            Output::Channel(_) | Output::Round(_) | Output::Rekeyed(_) => None,
+            Output::Channel(_) | Output::Datagram | Output::Round(_) | Output::Rekeyed(_) => None,
             Output::Detached { loss, .. } => Some(format!("Detached({loss:?})")),
             Output::Attached { path } => Some(format!("Attached({path})")),
             Output::Closing(reason) => Some(format!("Closing({reason})")),

@@ -1,18 +1,18 @@
 //! Paths in memory, for tests without sockets: a pipe, a network of names whose paths can be delayed and cut, and one of
-//! datagrams for direct paths.
+//! packets, for direct paths.
 //!
 //! Owns: nothing outside the process. Never: wall time; delays are tokio's, so that a paused clock runs through them.
 //!
 //! Chance comes from a seed alone: the same writes in the same order meet the same delays and the same cuts.
 
-mod datagrams;
 mod faults;
 mod network;
+mod packets;
 mod pipe;
 
-pub use datagrams::Datagrams;
 pub use faults::Faults;
 pub use network::Network;
+pub use packets::PacketNetwork;
 pub use pipe::Pipe;
 
 /// Two ends of a pipe in memory, whose bytes take up to 20 ms by the chance of `seed` ([`Faults::DELAYS`]).

@@ -1,4 +1,5 @@
-//! QUIC (RFC 9000) by quinn: one connection for each path, and in it one stream in both directions.
+//! QUIC (RFC 9000) by quinn: one connection for each path, and in it one stream in both directions; its datagrams (RFC 9221)
+//! carry those of the session (`packets.rs`).
 //!
 //! Owns: UDP sockets, TLS configuration, the handshakes that are not finished. Never: who the peer is (the session's own
 //! handshake proves that above it, over this stream as over any other; certificates say nothing).
@@ -10,10 +11,12 @@
 
 mod given;
 mod listen;
+mod packets;
 mod punch;
 mod stream;
 mod tls;
 
+pub(super) use packets::Packets;
 pub(crate) use punch::{Arriving, LetIn, Probes, Punch};
 pub(super) use stream::QuicStream;
 
@@ -103,7 +106,8 @@ fn transport_config(is_server: bool) -> TransportConfig {
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(is_server.into()))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(Some(packets::RECEIVE_BUFFER))
+        .datagram_send_buffer_size(packets::SEND_BUFFER)
         .stream_receive_window(VarInt::from_u32(WINDOW))
         .receive_window(VarInt::from_u32(WINDOW))
         .send_window(u64::from(WINDOW))

@@ -1,7 +1,7 @@
 //! The one stream of a connection, as a path of a session.
 
-use super::LINGER;
 use super::punch::LetIn;
+use super::{LINGER, Packets};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use futures::future::BoxFuture;
@@ -60,6 +60,11 @@ impl QuicStream {
             halves.entry = Some(entry);
         }
         self
+    }
+
+    /// The packets of its connection.
+    pub(in super::super) fn packets(&self) -> Option<Packets> {
+        self.halves.as_ref().map(|halves| Packets::new(halves.connection.clone()))
     }
 
     pub(in super::super) fn remote_addr(&self) -> Option<SocketAddr> {

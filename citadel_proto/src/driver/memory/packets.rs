@@ -1,4 +1,4 @@
-//! Datagrams: each is late, some overtake others, and some may be lost.
+//! PacketNetwork: each is late, some overtake others, and some may be lost.
 
 use super::faults::{Chance, Faults};
 use super::pipe::now;
@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::time::{Instant, Sleep};
 
-/// Datagrams that wait at a socket; beyond it they are lost, as where a system's buffer is full.
+/// PacketNetwork that wait at a socket; beyond it they are lost, as where a system's buffer is full.
 const ROOM: usize = 4_096;
 /// Of a hundred: as many as a QUIC connection takes for lost ones without being slowed down to a crawl.
 const OVERTAKEN: u64 = 1;
@@ -30,7 +30,7 @@ const FIRST_PORT: u16 = 50_000;
 /// that a socket is bound to an IP address ([`DirectConfig::bind`](crate::peers::DirectConfig::bind)). A datagram takes up to
 /// 20 ms by the chance of a seed; one in a hundred takes up to 40 ms, and others overtake it.
 #[derive(Clone)]
-pub struct Datagrams {
+pub struct PacketNetwork {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -54,7 +54,7 @@ struct Inbox {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Datagrams {
+impl PacketNetwork {
     /// A network that loses nothing, with delays by the chance of `seed`.
     pub fn new(seed: u64) -> Self {
         let inner = Inner {
@@ -91,7 +91,7 @@ impl Datagrams {
     }
 
     /// A socket at `address`; port 0 is any that is free.
-    fn open(&self, mut address: SocketAddr) -> io::Result<DatagramSocket> {
+    fn open(&self, mut address: SocketAddr) -> io::Result<PacketSocket> {
         if address.ip().is_unspecified() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no machine in memory has interfaces"));
         }
@@ -105,11 +105,11 @@ impl Datagrams {
             Entry::Occupied(_) => return Err(io::ErrorKind::AddrInUse.into()),
             Entry::Vacant(place) => place.insert(Arc::clone(&inbox)),
         };
-        Ok(DatagramSocket { network: self.clone(), address, inbox })
+        Ok(PacketSocket { network: self.clone(), address, inbox })
     }
 }
 
-impl UdpNetwork for Datagrams {
+impl UdpNetwork for PacketNetwork {
     fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn UdpSocket>> {
         Ok(Arc::new(self.open(address)?))
     }
@@ -119,20 +119,20 @@ impl UdpNetwork for Datagrams {
     }
 }
 
-impl fmt::Debug for Datagrams {
+impl fmt::Debug for PacketNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Datagrams({} sockets)", self.sockets())
+        write!(f, "PacketNetwork({} sockets)", self.sockets())
     }
 }
 
 /// A socket of the network. Dropping it frees its address.
-struct DatagramSocket {
-    network: Datagrams,
+struct PacketSocket {
+    network: PacketNetwork,
     address: SocketAddr,
     inbox: Arc<Mutex<Inbox>>,
 }
 
-impl DatagramSocket {
+impl PacketSocket {
     /// Sends one; nobody is told whether it comes.
     fn send(&self, to: SocketAddr, bytes: &[u8]) {
         let mut inner = self.network.inner.lock();
@@ -176,7 +176,7 @@ impl DatagramSocket {
     }
 }
 
-impl UdpSocket for DatagramSocket {
+impl UdpSocket for PacketSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.address)
     }
@@ -191,15 +191,15 @@ impl UdpSocket for DatagramSocket {
     }
 }
 
-impl Drop for DatagramSocket {
+impl Drop for PacketSocket {
     fn drop(&mut self) {
         self.network.inner.lock().inboxes.remove(&self.address);
     }
 }
 
-impl fmt::Debug for DatagramSocket {
+impl fmt::Debug for PacketSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatagramSocket({})", self.address)
+        write!(f, "PacketSocket({})", self.address)
     }
 }
 
@@ -209,14 +209,14 @@ mod tests {
     use core::future::poll_fn;
     use core::time::Duration;
 
-    fn two(seed: u64) -> (Datagrams, DatagramSocket, DatagramSocket) {
-        let network = Datagrams::new(seed);
+    fn two(seed: u64) -> (PacketNetwork, PacketSocket, PacketSocket) {
+        let network = PacketNetwork::new(seed);
         let bind = || network.open("10.0.0.1:0".parse().unwrap()).unwrap();
         let (one, other) = (bind(), bind());
         (network, one, other)
     }
 
-    async fn receive(socket: &DatagramSocket) -> (Vec<u8>, SocketAddr) {
+    async fn receive(socket: &PacketSocket) -> (Vec<u8>, SocketAddr) {
         let mut buffer = [0; 8];
         let (len, from) = poll_fn(|cx| socket.poll_receive(cx, &mut buffer)).await;
         (buffer[..len].to_vec(), from)

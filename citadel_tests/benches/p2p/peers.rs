@@ -4,7 +4,8 @@ use super::ours::{Payloads, serve};
 use super::{Pair, Role};
 use bytes::Bytes;
 use citadel_sdk::prelude::*;
-use citadel_sdk::{Direct, DirectConfig, Locality, Party, PeerClient, PeerSession, SessionEvent, Standing};
+use citadel_sdk::{Direct, DirectConfig, Locality, Party, PathKind, PeerClient, PeerSession, Standing};
+use citadel_tests::peer_scene::is_carried;
 use futures::future::{BoxFuture, join};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -65,18 +66,6 @@ pub(crate) fn near() -> Direct {
     Direct::On(DirectConfig { bind, locality: Locality::Local, ..DirectConfig::default() })
 }
 
-/// Resolves when `session` has a direct path.
-async fn is_direct(session: &Session) {
-    let mut events = session.events();
-    while !session.path_kind().is_direct() {
-        match events.next().await {
-            Some(SessionEvent::Closed(report)) => panic!("{report}"),
-            Some(_) => {}
-            None => panic!("the session is gone"),
-        }
-    }
-}
-
 /// Both ends of a session, and the server that they met at.
 pub(crate) struct Peers {
     channel: Channel,
@@ -99,6 +88,7 @@ impl Peers {
         one.befriend(&other).await;
         let (met, given) = one.meet(&other).await;
         if matches!(direct, Direct::On(_)) {
+            let is_direct = |session| is_carried(session, PathKind::is_direct);
             join(is_direct(&met.session), is_direct(&given.session)).await;
         }
         let task = tokio::spawn(async move {

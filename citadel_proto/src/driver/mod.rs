@@ -19,6 +19,7 @@ mod hub;
 mod identified;
 mod io;
 pub mod memory;
+mod moves;
 mod permit;
 mod quic;
 mod redial;

@@ -71,7 +71,7 @@ pub(super) struct Shared {
     pub(super) datagrams: watch::Sender<u64>,
     pub(super) status: watch::Sender<Status>,
     /// Moves to another path that are under way.
-    moves: watch::Sender<usize>,
+    pub(super) moves: watch::Sender<usize>,
 }
 
 /// A stream at whose other end the peer has proven that it holds the session.
@@ -446,21 +446,6 @@ impl Shared {
         self.look(|core| core.reserved == path)
     }
 
-    /// Notes a move to another path, until the result is dropped.
-    pub(super) fn begin_move(&self) -> Moving<'_> {
-        self.moves.send_modify(|count| *count += 1);
-        Moving { shared: self }
-    }
-
-    /// Waits until no move is under way. The other end may have made it, and left the path that this end has lost; but a session
-    /// that is without a path for half of the time that it has waits for no move any more.
-    pub(super) async fn settle(&self) {
-        let mut moves = self.moves.subscribe();
-        let settled = moves.wait_for(|count| *count == 0);
-        // Late or not: what follows looks at the session.
-        let _late = tokio::time::timeout(self.about.grant.resume / 2, settled).await;
-    }
-
     /// Waits for the beginning of the end; none where the end itself is there before.
     pub(super) async fn closing(&self) -> Option<CloseReason> {
         let mut status = self.status.subscribe();
@@ -489,17 +474,6 @@ impl Shared {
                 core::future::pending::<()>().await;
             }
         }
-    }
-}
-
-/// A move to another path, while it is under way.
-pub(super) struct Moving<'a> {
-    shared: &'a Shared,
-}
-
-impl Drop for Moving<'_> {
-    fn drop(&mut self) {
-        self.shared.moves.send_modify(|count| *count -= 1);
     }
 }
 

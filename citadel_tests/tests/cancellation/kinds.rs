@@ -326,6 +326,7 @@ types![DRIVER:
     driver::ChannelIo,
     memory::Faults,
     memory::Network,
+    memory::PacketNetwork,
     memory::Pipe,
     driver::Permit<'static>,
     driver::Quic,

@@ -1,0 +1,31 @@
+//! A session's moves from one path to another, which a redial waits for.
+
+use super::shared::Shared;
+
+/// A move to another path, while it is under way.
+pub(super) struct Moving<'a> {
+    shared: &'a Shared,
+}
+
+impl Drop for Moving<'_> {
+    fn drop(&mut self) {
+        self.shared.moves.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Shared {
+    /// Notes a move to another path, until the result is dropped.
+    pub(super) fn begin_move(&self) -> Moving<'_> {
+        self.moves.send_modify(|count| *count += 1);
+        Moving { shared: self }
+    }
+
+    /// Waits until no move is under way. The other end may have made it, and left the path that this end has lost; but a session
+    /// that is without a path for half of the time that it has waits for no move any more.
+    pub(super) async fn settle(&self) {
+        let mut moves = self.moves.subscribe();
+        let settled = moves.wait_for(|count| *count == 0);
+        // Late or not: what follows looks at the session.
+        let _late = tokio::time::timeout(self.about.grant.resume / 2, settled).await;
+    }
+}

@@ -106,7 +106,7 @@ pub enum Output {
     Refuse(TheirAttempt, RefusalCode),
     /// End an accepted attempt that was not heard, with what it made.
     Abandon(TheirAttempt),
-    /// Close that session with [`CloseReason::Superseded`](crate::CloseReason::Superseded) and forget it.
+    /// Close that session with [`CloseReason::Superseded`](crate::CloseReason::Superseded), or abort it if it was never heard, and forget it.
     Supersede(Instance),
     /// This is the session of the pair: for everybody who waits, and for whoever takes what the peer opens. If an own
     /// attempt made it, the first thing is to be heard on it. May be said again.

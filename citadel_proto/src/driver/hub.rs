@@ -163,8 +163,8 @@ impl Hub {
         self.dial(dialer, config, own, trust).await
     }
 
-    /// The same for a session that is none yet: until it is [kept](Self::keep) whatever would close it aborts it, and no list
-    /// or report of this endpoint names it. The peer may have given up what it answers.
+    /// The same for a session that is none yet: until it is [kept](Self::keep) whatever would close it aborts it, and neither
+    /// [`ends`](Self::ends) nor the reports of [`close`](Self::close) name it. The peer may have given up what it answers.
     pub(crate) async fn attempt(
         &self,
         dialer: Dialer,
@@ -281,7 +281,7 @@ impl Hub {
         sessions.len()
     }
 
-    /// Takes no further session from now on; those that there are go on. The first step of a node that ends in its own
+    /// Takes no further session from now on; those that there are go on, and attempts at one end. The first step of a node that ends in its own
     /// order, with [`ends`](Self::ends) and [`close_session`](Self::close_session).
     pub fn refuse(&self) {
         self.inner.closed.cancel();
@@ -290,7 +290,7 @@ impl Hub {
         self.inner.registry.all().iter().for_each(|session| session.end_attempt());
     }
 
-    /// The sessions whose tasks run, each with futures of the beginning and the end of its close. They keep no session open.
+    /// The sessions whose tasks run, attempts aside, each with futures of the beginning and the end of its close. They keep no session open.
     pub fn ends(&self) -> Vec<Ending> {
         let end = |shared: Arc<Shared>| {
             let (instance, kind) = (shared.about.instance, shared.about.kind);
@@ -446,6 +446,7 @@ fn about(established: &Established, own: &mut Own) -> About {
         mode: established.mode,
         app_protocol: established.app_protocol.clone(),
         grant: established.grant,
+        resume: own.config.resume,
         resumption: Arc::clone(&established.resumption),
         client: client.map(|client| Box::new(ClientConfig { trust, ..client })),
     }

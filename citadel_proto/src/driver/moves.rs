@@ -21,11 +21,11 @@ impl Shared {
     }
 
     /// Waits until no move is under way. The other end may have made it, and left the path that this end has lost; but a session
-    /// that is without a path for half of the time that it has waits for no move any more.
+    /// waits for no move any more when half of the time that it may be without a path has gone by meanwhile.
     pub(super) async fn settle(&self) {
         let mut moves = self.moves.subscribe();
         let settled = moves.wait_for(|count| *count == 0);
         // Late or not: what follows looks at the session.
-        let _late = tokio::time::timeout(self.about.grant.resume / 2, settled).await;
+        let _late = tokio::time::timeout(self.about.resume / 2, settled).await;
     }
 }

@@ -18,6 +18,7 @@ use citadel_crypt::ratchets::PathId;
 use citadel_crypt::ratchets::rekey::{RekeyOutcome, Side, Version};
 use citadel_crypt::suite::Suite;
 use citadel_crypt::{SecrecyMode, Timestamp};
+use core::time::Duration;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -41,6 +42,8 @@ pub(super) struct About {
     pub(super) mode: SecrecyMode,
     pub(super) app_protocol: Option<AppProtocol>,
     pub(super) grant: Grant,
+    /// How long it waits for a path.
+    pub(super) resume: Duration,
     /// Proves that an end holds this session.
     pub(super) resumption: Arc<ResumptionKey>,
     /// How this end opened the session, if it may resume it; it asks for nothing.
@@ -383,8 +386,7 @@ impl Shared {
         waker.into_iter().chain(wakers).for_each(Waker::wake);
     }
 
-    /// Closes with `reason` unless the session is closing already.
-    /// Begins to close: in order if both ends keep it, else at once.
+    /// Begins to close with `reason`, unless the session is closing already: in order if both ends keep it, else at once.
     pub(super) fn close(&self, reason: CloseReason) {
         self.act(|core, clock| {
             let reason = if core.is_kept { reason } else { CloseReason::Aborted };

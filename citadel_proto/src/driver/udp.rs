@@ -37,13 +37,13 @@ pub trait UdpSocket: fmt::Debug + Send + Sync + 'static {
     /// Sends a packet. It never waits: what cannot go now is lost, as it may be on the way.
     ///
     /// # Errors
-    /// The packet did not go. Of `WouldBlock` the caller thinks that it was lost.
+    /// The packet did not go. The caller takes it for lost.
     fn try_send(&self, to: SocketAddr, packet: &[u8]) -> io::Result<()>;
 
     /// The next packet: its length in `buffer`, which may cut it off, and where it comes from. One task at a time polls.
     ///
     /// # Errors
-    /// Of one packet; more may come.
+    /// Of one packet; the caller polls again at once. A socket that is broken for good is pending for ever.
     fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>>;
 }
 

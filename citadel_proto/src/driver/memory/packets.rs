@@ -1,4 +1,4 @@
-//! PacketNetwork: each is late, some overtake others, and some may be lost.
+//! Packets: each is late, some overtake others, and some may be lost.
 
 use super::faults::{Chance, Faults};
 use super::pipe::now;
@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::time::{Instant, Sleep};
 
-/// PacketNetwork that wait at a socket; beyond it they are lost, as where a system's buffer is full.
+/// Packets that wait at a socket; beyond it they are lost, as where a system's buffer is full.
 const ROOM: usize = 4_096;
 /// Of a hundred: as many as a QUIC connection takes for lost ones without being slowed down to a crawl.
 const OVERTAKEN: u64 = 1;
@@ -97,8 +97,11 @@ impl PacketNetwork {
         }
         let mut inner = self.inner.lock();
         if address.port() == 0 {
-            address.set_port(inner.next_port);
-            inner.next_port = inner.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+            let ip = address.ip();
+            let is_free = |port: &u16| !inner.inboxes.contains_key(&SocketAddr::new(ip, *port));
+            let port = (inner.next_port..=u16::MAX).chain(FIRST_PORT..inner.next_port).find(is_free);
+            address.set_port(port.ok_or(io::ErrorKind::AddrInUse)?);
+            inner.next_port = address.port().checked_add(1).unwrap_or(FIRST_PORT);
         }
         let inbox = Arc::default();
         match inner.inboxes.entry(address) {
@@ -267,6 +270,10 @@ mod tests {
         let (network, one, other) = two(4);
         assert_ne!(one.address, other.address);
         assert_eq!(network.open(one.address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let next = SocketAddr::new(one.address.ip(), other.address.port() + 1);
+        let third = network.open(next).unwrap();
+        assert_ne!(network.open("10.0.0.1:0".parse().unwrap()).unwrap().address, third.address);
+        drop(third);
         let unspecified = "0.0.0.0:0".parse().unwrap();
         assert_eq!(network.open(unspecified).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         let address = one.address;

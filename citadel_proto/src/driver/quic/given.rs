@@ -30,10 +30,9 @@ impl AsyncUdpSocket for Given {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
         for packet in transmit.contents.chunks(segment) {
-            match self.0.try_send(transmit.destination, packet) {
-                // quinn would wait for a socket that says so of itself, which this one does not.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => sent?,
+            // A packet that does not go is lost, as it may be on the way. quinn would end the connection for it.
+            if let Err(error) = self.0.try_send(transmit.destination, packet) {
+                log::debug!(target: "citadel::direct", "{}: {error}", transmit.destination);
             }
         }
         Ok(())
@@ -48,7 +47,9 @@ impl AsyncUdpSocket for Given {
         let (Some(buffer), Some(meta)) = (buffers.first_mut(), meta.first_mut()) else {
             return Poll::Ready(Ok(0));
         };
-        let (len, from) = ready!(self.0.poll_recv(cx, buffer))?;
+        // The one kind that quinn takes for what it is: of one packet.
+        let received = ready!(self.0.poll_recv(cx, buffer));
+        let (len, from) = received.map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))?;
         *meta = RecvMeta::default();
         (meta.addr, meta.len, meta.stride) = (from, len, len);
         Poll::Ready(Ok(1))

@@ -1,7 +1,7 @@
 //! The packets of a connection: QUIC's datagrams (RFC 9221), each in a packet of UDP, sent once.
 //!
-//! quinn sends what is in its queue of datagrams before any byte of a stream. So the queue holds one packet, and the next is
-//! given to it when that has left: where the network is the limit, the stream gets what one acknowledgement lets go beyond it.
+//! quinn sends what is in its queue of datagrams before any byte of a stream. So the queue holds what one packet of UDP
+//! may, and more is given to it when there is room: where the network is the limit, the stream gets what one acknowledgement lets go beyond it.
 //! What is late waits in the session, which drops it.
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use quinn::Connection;
 
 /// What quinn keeps of what came, until the session's task looks: 64 KiB. It drops its oldest.
 pub(super) const RECEIVE_BUFFER: usize = 64 << 10;
-/// What quinn keeps of what goes: the longest packet that it finds a network to carry (1,452 bytes), and no second one.
+/// What quinn keeps of what goes: the longest packet that it finds a network to carry (1,452 bytes), or some that are shorter.
 pub(super) const SEND_BUFFER: usize = 1_500;
 
 /// The packets of a connection.

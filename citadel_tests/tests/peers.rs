@@ -26,6 +26,8 @@ mod direct_pursuit;
 mod direct_sockets;
 #[path = "peers/frozen.rs"]
 mod frozen;
+#[path = "peers/given_sockets.rs"]
+mod given_sockets;
 #[path = "peers/hostile_lanes.rs"]
 mod hostile_lanes;
 #[path = "peers/hostile_peer.rs"]

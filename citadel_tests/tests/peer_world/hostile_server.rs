@@ -9,8 +9,8 @@ use citadel_crypt::identity::Identity;
 use citadel_proto::RecvError;
 use citadel_proto::driver::{EstablishError, Hub};
 use citadel_proto::peers::{
-    Acceptance, ConnectError, Party, PeerAnswer, PeerEvent, PeerTrust, PeersCallError, PeersError, PinError,
-    RequestHash, Shown, Standing, Statement, StatementNumber,
+    Acceptance, ConnectError, Party, PeerAnswer, PeerAsk, PeerEvent, PeerTrust, PeersCallError, PeersError,
+    PinError, RequestHash, Shown, Standing, Statement, StatementNumber,
 };
 use core::time::Duration;
 use futures::FutureExt;
@@ -373,4 +373,19 @@ async fn fix_0066_an_attempt_that_nobody_confirmed_does_not_hold_up_the_end() {
     drop(attempt);
     tokio::time::timeout(Duration::from_secs(1), ends).await.expect("an end that waits for nobody");
     bob.ends().await;
+}
+
+/// The server hears of it and says nothing more: as one that is away, or that will not know.
+#[tokio::test(start_paused = true)]
+async fn fix_0068_who_was_removed_is_no_peer_although_the_server_has_not_heard_it() {
+    let mut two = Two::peers().await;
+    let bob = two.bob.party;
+    let removal = two.alice.peers.remove(bob);
+    match select(pin!(removal), pin!(two.to_alice.hears())).await {
+        Either::Right(((_, ask), _)) => assert!(matches!(ask, PeerAsk::Remove(party) if party == bob)),
+        Either::Left((removed, _)) => panic!("{removed:?}"),
+    }
+    let registered = two.alice.peers.registered(bob).now_or_never();
+    assert!(matches!(registered, Some(Err(PeersError::Pin(PinError::Withdrawn)))), "{registered:?}");
+    two.end().await;
 }

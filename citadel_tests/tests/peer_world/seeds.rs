@@ -67,11 +67,3 @@ fn fix_0067_a_lane_that_is_quicker_than_the_direct_path_does_not_undo_the_move()
         );
     }
 }
-
-/// The server is away when a user parts from a peer, and hears of it late; meanwhile they are none at this end.
-#[test]
-fn fix_0068_who_was_removed_is_no_peer_although_the_server_has_not_heard_it() {
-    if let Err(failure) = run_seed(3467) {
-        panic!("{failure}");
-    }
-}

@@ -81,7 +81,7 @@ pub use citadel_proto::driver::{
     Permit, Quic, RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, UdpNetwork,
     UdpSocket, WeakSession,
 };
-pub use citadel_proto::peers::direct::{Locality, ProbeTimes};
+pub use citadel_proto::peers::direct::{Link, Locality, ProbeTimes};
 pub use citadel_proto::peers::{
     ConnectError as PeerConnectError, Direct, DirectConfig, FilePins, MemoryPins, Party, PeerClient,
     PeerEvent, PeerEvents, PeerInfo, PeerSession, PeerTrust, PeersError, PinError, PinKey, PinRecord,

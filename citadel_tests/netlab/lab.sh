@@ -7,6 +7,8 @@
 # What a router does: `preserving` keeps the port of whoever sends and lets in what was sent to (Linux masquerading, the kind
 # of most homes); `symmetric` takes a random port for each address that is sent to. Both drop what nobody asked for without
 # an answer: an entry that a stranger's packet makes would take the port from the peer behind.
+#
+# `no-udp` is open, with a firewall of its own that drops UDP both ways.
 
 LAB=citadel-lab-$$
 at() { local host=$1; shift; ip netns exec "$LAB-$host" "$@"; }
@@ -45,8 +47,16 @@ nat_rules() {
 side() {
     local name=$1 kind=$2 number=$3 router=r$1
     host "$name"
-    if [ "$kind" = open ]; then
+    if [ "$kind" = open ] || [ "$kind" = no-udp ]; then
         hang "$name" "203.0.113.2$number/24"
+        if [ "$kind" = no-udp ]; then
+            at "$name" nft -f - <<RULES
+table ip lab {
+    chain input { type filter hook input priority 0; policy accept; ip protocol udp drop; }
+    chain output { type filter hook output priority 0; policy accept; ip protocol udp drop; }
+}
+RULES
+        fi
         return
     fi
     host "$router"

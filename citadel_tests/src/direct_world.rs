@@ -12,6 +12,7 @@ use citadel_proto::peers::direct::{
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Where an end is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,7 +163,7 @@ impl DirectWorld {
         let Some((_, keys, candidates)) = end.begins.take_if(|(begins, ..)| *begins <= now) else { return };
         let side = [Side::Initiator, Side::Responder][at];
         let (times, locality) = (ProbeTimes::default(), Locality::Reachable);
-        end.machine = Some(Probing::new(side, keys, &candidates, locality, times, now));
+        end.machine = Some(Probing::new(side, Arc::new(keys), &candidates, locality, times, now));
     }
 
     fn drain(&mut self, at: usize) {
@@ -178,6 +179,7 @@ impl DirectWorld {
                     self.ends[at].let_in.insert(address);
                 }
                 ProbeOutput::Connect { to, .. } => self.send(at, to, Arrival::Connect),
+                ProbeOutput::TakeStream => unreachable!("there is no TCP in this world"),
                 ProbeOutput::Over(result) => {
                     self.ends[at].result = Some(result);
                     if at == 0 {

@@ -94,6 +94,17 @@ impl Line {
         self.client.shared().look(|core| (core.machine.path(), core.kind))
     }
 
+    /// Moves the session to a direct path.
+    async fn go_direct(&self) {
+        let (near, far) = duplex(1 << 16);
+        let answering = async { self.identify(far).await.resume_on(Some(direct())).await };
+        let (moved, answered) =
+            join(self.hubs[0].move_to(&self.client, boxed(near), direct()), answering).await;
+        assert!(moved.unwrap());
+        drop(answered.unwrap());
+        settle().await;
+        assert_eq!(self.carrier(), (Some(PathId(1)), direct()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,4 +192,20 @@ async fn fix_0072_a_move_that_begins_while_a_redial_dials_is_not_undone_by_it() 
     assert_eq!(line.carrier(), (Some(PathId(1)), direct()));
     let (one, other) = join(line.client.close(0, ""), line.server.closed()).await;
     assert!(one.clean && other.clean, "{one} {other}");
+}
+
+/// It closes where it is: a close goes to its end on the path that it began on.
+#[tokio::test(start_paused = true)]
+async fn fix_0073_a_session_that_closes_keeps_its_direct_path_when_the_network_changes() {
+    for turns in 0..24 {
+        let line = Line::new().await;
+        line.go_direct().await;
+        line.client.begin_shutdown(CloseReason::GoingAway);
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        line.client.leave_direct_path();
+        let (one, other) = join(line.client.closed(), line.server.closed()).await;
+        assert!(one.clean && other.clean, "after {turns} turns: {one} {other}");
+    }
 }

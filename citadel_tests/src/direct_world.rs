@@ -36,6 +36,9 @@ pub struct Weather {
     pub skew: Duration,
 }
 
+/// How long a translator keeps what nobody uses: as short as any that is sold (RFC 4787 asks for two minutes).
+const BINDING: Duration = Duration::from_secs(30);
+
 enum Arrival {
     Probe(Packet),
     /// The first packet of a connection, and what answers it.
@@ -103,10 +106,10 @@ impl DirectWorld {
         let ends = [0, 1].map(|at| {
             let (inside, mut nat) = match places[at] {
                 Place::Public => (SocketAddr::new(outside[at].ip(), inside[at].port()), None),
-                Place::Behind(kind) => (inside[at], Some(Nat::new(kind, outside[at].ip(), 40_000))),
+                Place::Behind(kind) => (inside[at], Some(Nat::new(kind, outside[at].ip(), 40_000, BINDING))),
                 Place::SameNetwork => (inside[at], None),
             };
-            let observed = nat.as_mut().map(|nat| nat.outbound(inside, observer));
+            let observed = nat.as_mut().map(|nat| nat.outbound(Timestamp::ZERO, inside, observer));
             told.push(Candidates::gather([inside].into_iter().chain(observed), Locality::Reachable));
             End { inside, nat, begins: None, machine: None, let_in: BTreeSet::new(), result: None }
         });
@@ -193,7 +196,7 @@ impl DirectWorld {
     /// Through the own translator onto the network.
     fn send(&mut self, at: usize, to: SocketAddr, arrival: Arrival) {
         let end = &mut self.ends[at];
-        let from = end.nat.as_mut().map_or(end.inside, |nat| nat.outbound(end.inside, to));
+        let from = end.nat.as_mut().map_or(end.inside, |nat| nat.outbound(self.now, end.inside, to));
         let when = self.now + Duration::from_millis(1) + self.dice.time(self.weather.longest);
         self.count += 1;
         self.flying.insert((when, self.count), (1 - at, from, to, arrival));
@@ -202,7 +205,7 @@ impl DirectWorld {
     /// Through the other's translator, if it lets it in.
     fn arrive(&mut self, at: usize, from: SocketAddr, to: SocketAddr, arrival: Arrival) {
         let end = &mut self.ends[at];
-        let inside = end.nat.as_ref().map_or(Some(to), |nat| nat.inbound(from, to));
+        let inside = end.nat.as_mut().map_or(Some(to), |nat| nat.inbound(self.now, from, to));
         if inside != Some(end.inside) {
             return;
         }

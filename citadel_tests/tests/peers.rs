@@ -40,6 +40,8 @@ mod meeting;
 mod path_changes;
 #[path = "peers/people.rs"]
 mod people;
+#[path = "peers/pin_file.rs"]
+mod pin_file;
 #[path = "peers/raw.rs"]
 mod raw;
 #[path = "peers/rekey.rs"]

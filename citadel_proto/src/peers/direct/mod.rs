@@ -9,6 +9,7 @@
 //! `docs/protocol/direct.md`.
 
 mod address;
+mod lease;
 mod message;
 mod observe;
 mod packet;
@@ -16,6 +17,7 @@ mod probe;
 mod pursuit;
 
 pub use address::{ADDRESS_LEN, Candidates, Locality, MAX_CANDIDATES, canonical};
+pub use lease::{Grant, LEASE_CHANGES, LEASE_PAUSES, LEASES, Lease, LeaseConfig, LeaseInput, LeaseOutput};
 pub use message::{DirectMessage, MAX_DIRECT_LEN, NotDirect};
 pub use observe::{Observation, ObserverSecret, TOKEN_LIFE, Throttle, Token};
 pub use packet::{DIRECT_LABEL, Direction, KeyMaterial, PACKET_LEN, Packet, Probe, ProbeKeys, Tag};

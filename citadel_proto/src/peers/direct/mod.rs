@@ -10,6 +10,7 @@
 
 mod address;
 mod greeting;
+mod lease;
 mod message;
 mod observe;
 mod packet;
@@ -18,6 +19,7 @@ mod pursuit;
 
 pub use address::{ADDRESS_LEN, Candidates, Link, Locality, MAX_CANDIDATES, MAX_STREAMS, canonical};
 pub use greeting::Greeting;
+pub use lease::{Grant, LEASE_CHANGES, LEASE_PAUSES, LEASES, Lease, LeaseConfig, LeaseInput, LeaseOutput};
 pub use message::{DirectMessage, MAX_DIRECT_LEN, NotDirect};
 pub use observe::{Observation, ObserverSecret, TOKEN_LIFE, Throttle, Token};
 pub use packet::{DIRECT_LABEL, Direction, KeyMaterial, PACKET_LEN, Packet, Probe, ProbeKeys, Tag};

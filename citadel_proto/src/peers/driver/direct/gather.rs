@@ -12,10 +12,10 @@ pub(super) async fn gather(inner: &Arc<Inner>, means: &Means) -> Candidates {
     let Means { config, punch, .. } = means;
     // What is sent before the system has said that the socket takes anything is lost.
     punch.writable().await;
-    let observed = super::observe::ask(inner, punch).await;
+    let (observed, mapped) = tokio::join!(super::observe::ask(inner, punch), super::mapping::mapped(inner));
     let hosts = if config.interfaces { interfaces(inner, config) } else { Vec::new() };
     let hosts = hosts.into_iter().map(|ip| SocketAddr::new(ip, punch.local_addr().port()));
-    let forwarded = config.forwarded.iter().copied();
+    let forwarded = config.forwarded.iter().copied().chain(mapped);
     let reached = forwarded.chain(hosts).chain(observed).filter(|address| punch.reaches(*address));
     let tcp = means.listening.as_ref().map(|listening| listening.port());
     Candidates::gather(reached, config.locality).with_tcp(tcp)

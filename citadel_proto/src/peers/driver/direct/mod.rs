@@ -9,11 +9,13 @@ mod arrive;
 mod attempt;
 mod exchange;
 mod gather;
+mod mapping;
 mod observe;
 mod observer;
 mod seek;
 mod streams;
 
+pub use mapping::{MappingConfig, PortMapping};
 pub use observer::{Observer, ObserverError};
 pub(super) use seek::{follow, start};
 
@@ -45,6 +47,7 @@ const PROBES: usize = 64;
 
 /// Whether sessions with peers seek a path without the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a client has one")]
 pub enum Direct {
     /// They stay on lanes. No socket is opened, and no address is told to a peer.
     Off,
@@ -74,6 +77,8 @@ pub struct DirectConfig {
     pub tcp: bool,
     /// Addresses that lead here besides, such as a port that a router forwards. They are told first.
     pub forwarded: Arc<[SocketAddr]>,
+    /// Whether the router is asked for such a port. It is with the feature `port-mapping`, and cannot be without it.
+    pub port_mapping: PortMapping,
     /// Shortest and longest pause between attempts of a session. [`PAUSES`] by default.
     pub pauses: (Duration, Duration),
     /// Silence after which something is sent on a direct path. 5 s: below what address translators forget.
@@ -95,6 +100,7 @@ impl Default for DirectConfig {
             interfaces: true,
             tcp: true,
             forwarded: Arc::from([]),
+            port_mapping: PortMapping::default(),
             pauses: PAUSES,
             keep_alive: Duration::from_secs(5),
             dead_after: Duration::from_secs(15),
@@ -140,6 +146,7 @@ pub(super) struct DirectPaths {
     /// Whom a connection from an address may be of.
     slots: Mutex<HashMap<SocketAddr, Arc<Slot>>>,
     observed: Mutex<Observed>,
+    mapping: mapping::Mapping,
     changes: watch::Sender<Changes>,
     gone: CancellationToken,
     _gone: DropGuard,
@@ -155,6 +162,7 @@ impl DirectPaths {
             attempts: Mutex::default(),
             slots: Mutex::default(),
             observed: Mutex::default(),
+            mapping: mapping::Mapping::default(),
             changes: watch::Sender::default(),
             gone: gone.clone(),
             _gone: gone.drop_guard(),
@@ -211,6 +219,7 @@ impl DirectPaths {
         let hub = inner.hub.clone();
         inner.tasks.spawn(arrive::run(Arc::downgrade(inner), Arc::clone(&punch), hub, self.gone.clone()));
         inner.tasks.spawn(route(Arc::downgrade(inner), probes));
+        mapping::start(inner, &punch);
         Ok(punch)
     }
 }

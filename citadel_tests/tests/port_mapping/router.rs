@@ -4,6 +4,7 @@ use citadel_sdk::MappingConfig;
 use core::time::Duration;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use tokio::net::UdpSocket;
@@ -174,7 +175,7 @@ async fn carry(outside: UdpSocket, gateway: Ipv4Addr, internal: SocketAddr) {
     let (mut inside, mut tasks) = (HashMap::<SocketAddr, Arc<UdpSocket>>::new(), JoinSet::new());
     let mut packet = [0; 2_048];
     while let Ok((len, from)) = outside.recv_from(&mut packet).await {
-        if !inside.contains_key(&from) {
+        if let Entry::Vacant(entry) = inside.entry(from) {
             let socket = Arc::new(UdpSocket::bind((gateway, 0)).await.unwrap());
             socket.connect(internal).await.unwrap();
             let (back, outside) = (Arc::clone(&socket), Arc::clone(&outside));
@@ -187,7 +188,7 @@ async fn carry(outside: UdpSocket, gateway: Ipv4Addr, internal: SocketAddr) {
                     }
                 }
             });
-            inside.insert(from, socket);
+            entry.insert(socket);
         }
         let _sent = inside[&from].send(&packet[..len]).await;
     }

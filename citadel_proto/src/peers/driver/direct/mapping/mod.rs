@@ -88,7 +88,8 @@ mod off {
 
     pub(in super::super) const fn start(_: &Arc<Inner>, _: &Punch) {}
 
-    pub(in super::super) async fn mapped(_: &Inner) -> Option<SocketAddr> {
+    pub(in super::super) async fn mapped(inner: &Inner) -> Option<SocketAddr> {
+        let Mapping = inner.direct.mapping;
         None
     }
 }

@@ -120,8 +120,9 @@ pub(super) fn wait_on(inner: &Arc<Inner>, slot: &Arc<Slot>, proven: Proven, pati
 }
 
 async fn wait(inner: &Inner, slot: &Slot, Proven { stream, remote }: Proven, patience: Duration) {
-    // Its end is readable as well.
-    if !matches!(tokio::time::timeout(patience, stream.readable()).await, Ok(Ok(()))) {
+    // One that the initiator has no use for ends, and takes nobody's place.
+    let begins = tokio::time::timeout(patience, stream.peek(&mut [0])).await;
+    if !matches!(begins, Ok(Ok(1..))) {
         return;
     }
     let Some(_place) = inner.doors.enter(slot.party) else { return };

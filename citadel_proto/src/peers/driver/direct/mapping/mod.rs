@@ -84,12 +84,12 @@ mod off {
 
     /// Nothing is asked for.
     #[derive(Default)]
-    pub(in super::super) struct Mapping;
+    pub(in super::super) struct Mapping {}
 
     pub(in super::super) const fn start(_: &Arc<Inner>, _: &Punch) {}
 
     pub(in super::super) async fn mapped(inner: &Inner) -> Option<SocketAddr> {
-        let Mapping = inner.direct.mapping;
+        let Mapping {} = inner.direct.mapping;
         None
     }
 }

@@ -395,12 +395,12 @@ impl Shared {
         });
     }
 
-    /// Keeps it, unless it is over: one that the peer closes in order is a session as well. Says whether it is kept.
-    pub(super) fn keep(&self) -> bool {
+    /// Keeps it, if it is open.
+    pub(super) fn keep(&self) {
         self.act(|core, _| {
-            core.is_kept |= core.machine.stage() < Stage::Releasing;
-            (core.is_kept, Wake::Nobody)
-        })
+            core.is_kept |= core.is_running();
+            ((), Wake::Nobody)
+        });
     }
 
     /// Ends it unless it is kept.

@@ -22,7 +22,6 @@ mod pins;
 mod relay;
 mod serve;
 mod transient;
-mod turns;
 mod uplink;
 mod vouches;
 

@@ -151,10 +151,9 @@ impl Watcher for Steps {
         Ok(())
     }
 
-    async fn done(&self, write: Write) -> Result<(), BackendError> {
+    async fn done(&self, write: Write) {
         self.0.lock().done.push(write);
         self.pass(Moment::After, write).await;
-        Ok(())
     }
 }
 

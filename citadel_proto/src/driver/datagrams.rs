@@ -26,8 +26,7 @@ impl Session {
     /// [`DatagramError::Closed`].
     pub fn datagrams(&self) -> Result<Datagrams, DatagramError> {
         let lease = Arc::clone(&self.lease);
-        // The task asks the path how long one may be only while somebody wants any.
-        lease.shared.act(|core, _| (core.machine.ask_for_datagrams(), Wake::Task))?;
+        lease.shared.act(|core, _| (core.machine.ask_for_datagrams(), Wake::Nobody))?;
         Ok(Datagrams { lease })
     }
 }

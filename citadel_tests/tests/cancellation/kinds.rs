@@ -390,8 +390,7 @@ types![PEERS:
     peers::MemoryPins,
     peers::FilePins,
     peers::LaneError,
-    peers::PeersCallError, peers::Direct, peers::DirectConfig, peers::Observer, peers::ObserverError, peers::PortMapping,
-    peers::MappingConfig,
+    peers::PeersCallError, peers::Direct, peers::DirectConfig, peers::Observer, peers::ObserverError,
 ];
 
 /// As the reader of sources names it: `Backend::account` for `<dyn Backend>::account`, `Node` for `citadel_sdk::Node<_>`.

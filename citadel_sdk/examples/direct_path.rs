@@ -94,6 +94,7 @@ async fn watch(peer: PeerConnection, patience: Duration) -> KernelResult {
 fn carrier(path: PathKind) -> String {
     match path {
         PathKind::Direct(address) => format!("direct, {address}"),
+        PathKind::DirectTcp(address) => format!("direct by TCP, {address}"),
         path => format!("{path:?}").to_lowercase(),
     }
 }

@@ -45,6 +45,21 @@
 //! on where it was ([`NodeBuilder::resume`]); what happens when that fails is [`Reconnect`]'s. What is stored with an account
 //! and what can be asked about it is [`AccountClient`]'s. [`Node::shutdown`] ends a node in order.
 //!
+//! # Port mapping
+//!
+//! With the feature `port-mapping` (off by default) direct paths between peers ask this machine's router to forward a UDP port to
+//! their socket, by PCP, NAT-PMP or UPnP, and tell peers where it is: sessions become direct behind translators that would keep
+//! them on the server's lanes. UPnP looks for routers by a multicast on the own link. The port is given back at the node's end.
+//! A node that is not to ask says so:
+//!
+//! ```
+//! use citadel_sdk::{Direct, DirectConfig, PortMapping};
+//! let direct = Direct::On(DirectConfig { port_mapping: PortMapping::Off, ..DirectConfig::default() });
+//! ```
+//!
+//! Without the feature nobody is asked, and `Off` is all there is. Whom it asks, and what it exposes:
+//! `docs/protocol/direct.md`.
+//!
 //! # The plain layer
 //!
 //! An [`Endpoint`] has an [`Identity`], whose fingerprint is its [`PeerId`], and no accounts. It accepts sessions on an address
@@ -81,11 +96,11 @@ pub use citadel_proto::driver::{
     Permit, Quic, RecvHalf, SendHalf, Session, SessionEvent, SessionEvents, TrustPolicy, UdpNetwork,
     UdpSocket, WeakSession,
 };
-pub use citadel_proto::peers::direct::{Locality, ProbeTimes};
+pub use citadel_proto::peers::direct::{Link, Locality, ProbeTimes};
 pub use citadel_proto::peers::{
-    ConnectError as PeerConnectError, Direct, DirectConfig, FilePins, MemoryPins, Party, PeerClient,
-    PeerEvent, PeerEvents, PeerInfo, PeerSession, PeerTrust, PeersError, PinError, PinKey, PinRecord,
-    PinStore, PinStoreError, Pinned, Standing, Switchboard, Who as WhichPeer,
+    ConnectError as PeerConnectError, Direct, DirectConfig, FilePins, MappingConfig, MemoryPins, Party,
+    PeerClient, PeerEvent, PeerEvents, PeerInfo, PeerSession, PeerTrust, PeersError, PinError, PinKey,
+    PinRecord, PinStore, PinStoreError, Pinned, PortMapping, Standing, Switchboard, Who as WhichPeer,
 };
 pub use citadel_proto::{
     ChannelId, CloseReason, CloseReport, DatagramError, DatagramStats, Fault, MAX_DATAGRAM, MIN_DATAGRAM,

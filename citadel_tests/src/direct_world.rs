@@ -12,6 +12,7 @@ use citadel_proto::peers::direct::{
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Where an end is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +35,9 @@ pub struct Weather {
     /// How much later the responder or the initiator begins, at most.
     pub skew: Duration,
 }
+
+/// How long a translator keeps what nobody uses: as short as any that is sold (RFC 4787 asks for two minutes).
+const BINDING: Duration = Duration::from_secs(30);
 
 enum Arrival {
     Probe(Packet),
@@ -102,10 +106,10 @@ impl DirectWorld {
         let ends = [0, 1].map(|at| {
             let (inside, mut nat) = match places[at] {
                 Place::Public => (SocketAddr::new(outside[at].ip(), inside[at].port()), None),
-                Place::Behind(kind) => (inside[at], Some(Nat::new(kind, outside[at].ip(), 40_000))),
+                Place::Behind(kind) => (inside[at], Some(Nat::new(kind, outside[at].ip(), 40_000, BINDING))),
                 Place::SameNetwork => (inside[at], None),
             };
-            let observed = nat.as_mut().map(|nat| nat.outbound(inside, observer));
+            let observed = nat.as_mut().map(|nat| nat.outbound(Timestamp::ZERO, inside, observer));
             told.push(Candidates::gather([inside].into_iter().chain(observed), Locality::Reachable));
             End { inside, nat, begins: None, machine: None, let_in: BTreeSet::new(), result: None }
         });
@@ -162,7 +166,7 @@ impl DirectWorld {
         let Some((_, keys, candidates)) = end.begins.take_if(|(begins, ..)| *begins <= now) else { return };
         let side = [Side::Initiator, Side::Responder][at];
         let (times, locality) = (ProbeTimes::default(), Locality::Reachable);
-        end.machine = Some(Probing::new(side, keys, &candidates, locality, times, now));
+        end.machine = Some(Probing::new(side, Arc::new(keys), &candidates, locality, times, now));
     }
 
     fn drain(&mut self, at: usize) {
@@ -178,6 +182,7 @@ impl DirectWorld {
                     self.ends[at].let_in.insert(address);
                 }
                 ProbeOutput::Connect { to, .. } => self.send(at, to, Arrival::Connect),
+                ProbeOutput::TakeStream => unreachable!("there is no TCP in this world"),
                 ProbeOutput::Over(result) => {
                     self.ends[at].result = Some(result);
                     if at == 0 {
@@ -191,7 +196,7 @@ impl DirectWorld {
     /// Through the own translator onto the network.
     fn send(&mut self, at: usize, to: SocketAddr, arrival: Arrival) {
         let end = &mut self.ends[at];
-        let from = end.nat.as_mut().map_or(end.inside, |nat| nat.outbound(end.inside, to));
+        let from = end.nat.as_mut().map_or(end.inside, |nat| nat.outbound(self.now, end.inside, to));
         let when = self.now + Duration::from_millis(1) + self.dice.time(self.weather.longest);
         self.count += 1;
         self.flying.insert((when, self.count), (1 - at, from, to, arrival));
@@ -200,7 +205,7 @@ impl DirectWorld {
     /// Through the other's translator, if it lets it in.
     fn arrive(&mut self, at: usize, from: SocketAddr, to: SocketAddr, arrival: Arrival) {
         let end = &mut self.ends[at];
-        let inside = end.nat.as_ref().map_or(Some(to), |nat| nat.inbound(from, to));
+        let inside = end.nat.as_mut().map_or(Some(to), |nat| nat.inbound(self.now, from, to));
         if inside != Some(end.inside) {
             return;
         }

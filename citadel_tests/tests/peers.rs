@@ -24,6 +24,8 @@ mod direct_probes;
 mod direct_pursuit;
 #[path = "peers/direct_sockets.rs"]
 mod direct_sockets;
+#[path = "peers/direct_streams.rs"]
+mod direct_streams;
 #[path = "peers/frozen.rs"]
 mod frozen;
 #[path = "peers/given_sockets.rs"]

@@ -114,6 +114,11 @@ impl Ratchet {
             || self.open.iter().any(OpenPath::needs_rekey)
     }
 
+    /// Records that it has sealed on `path`.
+    pub fn sealed(&self, path: PathId) -> u64 {
+        self.seal.as_ref().and_then(|lanes| lanes.get(path)).map_or(0, SealPath::sealed)
+    }
+
     /// Wipes everything that seals.
     pub(crate) fn stop_sealing(&mut self) {
         self.seal = None;

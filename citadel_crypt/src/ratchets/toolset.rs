@@ -156,6 +156,11 @@ impl Toolset {
         self.window.back().is_some_and(Ratchet::needs_rekey)
     }
 
+    /// Records that `path` has sealed under the latest version.
+    pub fn sealed(&self, path: PathId) -> u64 {
+        self.window.back().map_or(0, |ratchet| ratchet.sealed(path))
+    }
+
     /// Takes in the ratchet that the machine committed; versions below `earliest` leave. From here on it seals, on
     /// every path in use; what sealed before is wiped.
     pub fn commit(&mut self, mut ratchet: Ratchet, earliest: Version) {

@@ -26,7 +26,8 @@ impl Session {
     /// [`DatagramError::Closed`].
     pub fn datagrams(&self) -> Result<Datagrams, DatagramError> {
         let lease = Arc::clone(&self.lease);
-        lease.shared.act(|core, _| (core.machine.ask_for_datagrams(), Wake::Nobody))?;
+        // The task asks the path how long one may be only while somebody wants any.
+        lease.shared.act(|core, _| (core.machine.ask_for_datagrams(), Wake::Task))?;
         Ok(Datagrams { lease })
     }
 }

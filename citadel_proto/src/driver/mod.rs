@@ -52,5 +52,6 @@ pub(crate) use session::ServiceChannels;
 pub use session::{Session, WeakSession};
 pub use status::{SessionEvent, SessionEvents};
 pub use tcp::Tcp;
+pub(crate) use tcp::listen as listen_tcp;
 pub use transport::{Arrived, BoxedIo, Duplex, Halves, Listener, ReadHalf, Transport, WriteHalf};
 pub use udp::{UdpNetwork, UdpSocket};

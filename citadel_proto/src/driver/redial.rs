@@ -24,22 +24,31 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// session's task. Says which path it is.
 ///
 /// Dropping the future ends the attempt; the number of its path is not used again.
-pub(super) async fn resume(
+pub(super) async fn resume(shared: &Shared, io: BoxedIo, kind: PathKind) -> Result<PathId, EstablishError> {
+    if shared.about.client.is_none() {
+        return Err(EstablishError::NotResumable);
+    }
+    let path = shared.act(|core, _| (core.machine.next_path_id(), Wake::Nobody));
+    let path = path.ok_or(EstablishError::NotResumable)?;
+    resume_as(shared, path, io, kind).await.map(|()| path)
+}
+
+/// The same with the number that the path is to have.
+async fn resume_as(
     shared: &Shared,
+    path: PathId,
     mut io: BoxedIo,
     kind: PathKind,
-) -> Result<PathId, EstablishError> {
+) -> Result<(), EstablishError> {
     let about = &shared.about;
     let Some(client) = &about.client else { return Err(EstablishError::NotResumable) };
-    let path = shared.act(|core, _| (core.machine.next_path_id(), Wake::Nobody));
-    let Some(path) = path else { return Err(EstablishError::NotResumable) };
     let (instance, key) = (about.instance, Arc::clone(&about.resumption));
     let request = ClientRequest::Resume { instance, path: path.0, key };
     let config = ClientConfig { request, ..(**client).clone() };
     // The secrets of this handshake are wiped as they drop: the session goes on with its own.
     drop(establish::client(&mut io, config, None, shared.clock).await?);
     shared.hand_over(NewPath { path, io, kind });
-    Ok(path)
+    Ok(())
 }
 
 /// Keeps the session of `shared` on a path until it is over: dials whenever it has none.
@@ -82,31 +91,56 @@ async fn left(shared: &Shared, carrier: Carrier) {
     drop(is_left.await);
 }
 
-/// Tries until a path was handed over or the peer has said that it is no use.
+/// Why an attempt came to nothing.
+struct Failed {
+    error: EstablishError,
+    /// The number that it asked for, if it came so far.
+    path: Option<PathId>,
+}
+
+impl Failed {
+    /// What the session ends with, if no further attempt helps.
+    fn verdict(&self, shared: &Shared) -> Option<PathLoss> {
+        let loss = verdict(&self.error)?;
+        let is_own = |path| shared.look(|core| core.machine.has_given_above(path));
+        // What was granted to this end in the meantime, and has failed, is nobody else's: the next number is above it.
+        let is_overtaken = loss == PathLoss::ResumeSuperseded && self.path.is_some_and(is_own);
+        (!is_overtaken).then_some(loss)
+    }
+}
+
+/// Tries until there is a path, or the peer has said that it is no use.
 async fn dial(shared: &Shared, dialer: &Dialer, pause: &mut Duration) {
     loop {
         wait(shared, *pause).await;
         shared.settle().await;
         *pause = (*pause * 2).clamp(PAUSES.0, PAUSES.1);
-        match attempt(shared, dialer).await {
-            Ok(()) => return,
-            Err(error) => {
-                log::debug!(target: "citadel::session", "session {}: {error}", shared.about.instance);
-                if let Some(loss) = verdict(&error) {
-                    // A move that takes the place of this may be why.
-                    shared.settle().await;
-                    return abandon(shared, loss);
-                }
-                *pause = (*pause).max(retry_after(&error).unwrap_or_default());
-            }
+        let Err(failed) = attempt(shared, dialer).await else { return };
+        log::debug!(target: "citadel::session", "session {}: {}", shared.about.instance, failed.error);
+        if let Some(loss) = failed.verdict(shared) {
+            // A move that takes the place of this may be why.
+            shared.settle().await;
+            return abandon(shared, loss);
         }
+        *pause = (*pause).max(retry_after(&failed.error).unwrap_or_default());
     }
 }
 
-async fn attempt(shared: &Shared, dialer: &Dialer) -> Result<(), EstablishError> {
-    let Some(client) = &shared.about.client else { return Err(EstablishError::NotResumable) };
-    let io = dial_within(client.common.deadline, dialer).await?;
-    resume(shared, io, shared.about.usual_path()).await.map(drop)
+/// One attempt. Without a failure the session has a path: this one's, or that of a move.
+async fn attempt(shared: &Shared, dialer: &Dialer) -> Result<(), Failed> {
+    let early = |error| Failed { error, path: None };
+    let Some(client) = &shared.about.client else { return Err(early(EstablishError::NotResumable)) };
+    let io = dial_within(client.common.deadline, dialer).await.map_err(early)?;
+    // One may have begun meanwhile. One that begins later has a higher number.
+    shared.settle().await;
+    let path = shared.act(|core, _| {
+        let machine = &mut core.machine;
+        (machine.is_detached().then(|| machine.next_path_id()), Wake::Nobody)
+    });
+    let Some(path) = path else { return Ok(()) };
+    let path = path.ok_or(early(EstablishError::NotResumable))?;
+    let resumed = resume_as(shared, path, io, shared.about.usual_path()).await;
+    resumed.map_err(|error| Failed { error, path: Some(path) })
 }
 
 /// One dial, by `deadline` at the latest.

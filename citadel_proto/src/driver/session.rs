@@ -340,10 +340,11 @@ impl Session {
         !self.shared().about.grant.resume.is_zero()
     }
 
-    /// Gives a direct path up, if it is on one, as if it had been lost.
+    /// Gives a direct path up, if it is on one, as if it had been lost. A session that closes does so where it is: past its last
+    /// word it takes no other path.
     pub(crate) fn leave_direct_path(&self) {
         self.shared().act(|core, clock| {
-            if core.kind.is_direct() {
+            if core.kind.is_direct() && core.is_running() {
                 core.machine.handle(clock.now(), Input::PathLost(PathLoss::Io));
             }
             ((), Wake::Task)

@@ -165,8 +165,10 @@ impl SessionTask {
             }
             if path.is_none() {
                 came.drain(..).for_each(|packet| machine.handle(now, Input::Packet(packet.into())));
-                // It may have changed with what the network was found to carry.
-                if let Some(packets) = packets {
+                // It may have changed with what the network was found to carry. To ask takes the connection's lock.
+                if let Some(packets) = packets
+                    && machine.wants_datagrams()
+                {
                     machine.carry_packets(packets.longest());
                 }
             }

@@ -2,9 +2,13 @@
 
 use super::transport::{Arrived, BoxedIo, Listener, Transport};
 use async_trait::async_trait;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
+
+/// Streams that wait to be accepted.
+const BACKLOG: i32 = 16;
 
 /// TCP, each record on its way at once (`TCP_NODELAY`): the session batches by itself.
 #[derive(Clone, Copy, Default, Debug)]
@@ -21,6 +25,21 @@ impl Transport for Tcp {
     async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
         Ok(Box::new(TcpListener::bind(address).await?))
     }
+}
+
+/// A listener of the system, which takes IPv4 at an address of IPv6 as well if the system can. Needs a tokio runtime.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // What was accepted at the port before holds it for a while on such systems; on others the option means something else.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 #[async_trait]

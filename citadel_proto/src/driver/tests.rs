@@ -1,6 +1,7 @@
 //! Who writes to a path and when, seen from the path: a stream that counts its writes and can be stopped.
 
 mod hands;
+mod moves;
 mod threads;
 
 use super::*;

@@ -1,5 +1,6 @@
 //! UDP as direct paths and observation need it: the machine's own, or another network that a node is given.
 
+use crate::peers::direct::Link;
 use core::fmt;
 use core::task::{Context, Poll, ready};
 use std::io;
@@ -18,6 +19,12 @@ pub trait UdpNetwork: fmt::Debug + Send + Sync {
 
     /// The addresses that this machine has there now.
     fn interfaces(&self) -> Vec<IpAddr>;
+
+    /// The links of this machine there on which its TCP works as well: none by default, for a network of packets has no TCP. Two
+    /// on one link may use it where packets do not pass.
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
 
     /// What QUIC draws its choices from that are no secrets (which packet numbers it skips, the order of its parameters): the
     /// system's randomness if `None`. A network that replays gives a seed.

@@ -24,9 +24,9 @@ pub mod wire;
 
 pub use consent::{Act, ConsentError, OVER_AFTER, Shown};
 pub use driver::{
-    Attendance, ConnectError, Direct, DirectConfig, FilePins, LaneError, MemoryPins, Observer, ObserverError,
-    PEERS_SERVICE, PeerClient, PeerEvent, PeerEvents, PeerInfo, PeerSession, PeersCallError, PeersConfig,
-    PeersError, PinKey, PinStore, PinStoreError, Pinned, Standing, Switchboard,
+    Attendance, ConnectError, Direct, DirectConfig, FilePins, LaneError, MappingConfig, MemoryPins, Observer,
+    ObserverError, PEERS_SERVICE, PeerClient, PeerEvent, PeerEvents, PeerInfo, PeerSession, PeersCallError,
+    PeersConfig, PeersError, PinKey, PinStore, PinStoreError, Pinned, PortMapping, Standing, Switchboard,
 };
 pub use message::{Offered, PeerAnswer, PeerAsk, PeerAskError, View, Who};
 pub use pair::{Half, Pair, Stance};

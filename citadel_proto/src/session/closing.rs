@@ -115,7 +115,7 @@ impl SessionMachine {
 
     fn ask_for_round(&mut self) {
         let Some(keys) = &self.keys else { return };
-        let is_worn = keys.toolset.needs_rekey();
+        let is_worn = keys.are_worn();
         if self.plan.stage() == Stage::Running && self.clock.take_due(self.now, is_worn) {
             self.rekey(rekey::Input::Trigger);
         }

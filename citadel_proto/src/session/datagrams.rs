@@ -28,6 +28,11 @@ impl SessionMachine {
         self.datagrams.leave();
     }
 
+    /// Whether anybody wants datagrams now.
+    pub const fn wants_datagrams(&self) -> bool {
+        self.datagrams.is_wanted()
+    }
+
     /// Takes a datagram to be sent once, if the path takes it before newer ones fill its place.
     ///
     /// # Errors

@@ -85,12 +85,14 @@ pub enum PathKind {
     Relayed,
     /// QUIC from one end to the other.
     Direct(SocketAddr),
+    /// TCP from one end to the other, within one network.
+    DirectTcp(SocketAddr),
 }
 
 impl PathKind {
     /// Whether the bytes go from one end to the other without a server.
     pub const fn is_direct(self) -> bool {
-        matches!(self, Self::Direct(_))
+        matches!(self, Self::Direct(_) | Self::DirectTcp(_))
     }
 }
 

@@ -10,10 +10,14 @@ use citadel_crypt::ratchets::rekey::{
 };
 use citadel_crypt::ratchets::{HybridAgreement, OpenError, PathId, PathReused, SealError, Toolset};
 use citadel_crypt::suite::TAG_LEN;
-use citadel_crypt::{Timestamp, wire};
+use citadel_crypt::{SecrecyMode, Timestamp, wire};
 
 /// The highest id that a path may have. Its keys are two lanes of the toolset, which have ids of their own.
 pub(super) const HIGHEST_PATH: PathId = PathId(u64::MAX / 2 - 1);
+
+/// Packets after which a chain that seals them is worn: half of what a reader's chain jumps over, so that one who has missed
+/// them all hears what follows the round.
+const WORN_PACKETS: u64 = 512;
 
 /// The lane of a path's records.
 const fn records_of(path: PathId) -> PathId {
@@ -163,6 +167,13 @@ impl Keys {
                 Err(if error == SealError::KeyExhausted { Fault::KeyLimit } else { Fault::Unavailable })
             }
         }
+    }
+
+    /// Whether a key has carried so much that a round is due. Of packets in `Perfect` it is what this end has sealed: what the
+    /// peer's are numbered is a claim until one opens.
+    pub(super) fn are_worn(&self) -> bool {
+        let has_chains = self.toolset.mode() == SecrecyMode::Perfect;
+        self.toolset.needs_rekey() || has_chains && self.toolset.sealed(packets_of(self.path)) >= WORN_PACKETS
     }
 
     /// Writes the rekey messages that are owed, at most one of each kind. They go under the version that is the latest

@@ -109,6 +109,11 @@ impl SessionMachine {
         Some(next)
     }
 
+    /// Whether [`next_path_id`](Self::next_path_id) has given out an id above `path`, which it gave out as well.
+    pub fn has_given_above(&self, path: PathId) -> bool {
+        self.next_path.0 > path.0 + 1
+    }
+
     /// Whether [`Input::PathAttached`](super::Input::PathAttached) with `path` would be taken.
     ///
     /// # Errors

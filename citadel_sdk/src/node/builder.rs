@@ -173,7 +173,8 @@ impl<K: NetKernel> NodeBuilder<K> {
 
     /// Whether sessions with peers seek a path without the server, in the background. On by default: to be peers is a consent
     /// that both gave, and what they expect of it is that the two machines talk to each other. Addresses of this machine are
-    /// told to peers alone; who hides them from peers as well says [`Direct::Off`].
+    /// told to peers alone; who hides them from peers as well says [`Direct::Off`]. With the feature `port-mapping` the router is
+    /// asked for a port ([`PortMapping`](crate::PortMapping)).
     pub fn direct(mut self, direct: Direct) -> Self {
         self.direct = direct;
         self

@@ -33,6 +33,8 @@ pub struct Air {
     pub pauses: (Duration, Duration),
     /// Silence until something is sent on a direct path, and until it is dead.
     pub silence: (Duration, Duration),
+    /// After which translators forget what nothing has gone out by: longer than that, or no path would last.
+    pub binding: Duration,
 }
 
 impl Air {
@@ -44,17 +46,18 @@ impl Air {
             |dice: &mut Dice| Place { nat: dice.percent(80).then(|| natural(dice)), is_on: dice.percent(85) };
         let places = (0..clients).map(|_| place(&mut dice)).collect();
         let (low, jitter) = (dice.pick(&[1, 5, 40]), dice.pick(&[0, 10, 60]));
+        let (loss, twice) = (dice.pick(&[0, 0, 2, 10]), dice.pick(&[0, 3]));
+        let (interfaces, pause) = (dice.percent(70), dice.pick(&[1, 5]));
+        let (quiet, dead) = dice.pick(&[(1, 4), (5, 15)]);
         Self {
             places,
-            loss: dice.pick(&[0, 0, 2, 10]),
-            twice: dice.pick(&[0, 3]),
+            loss,
+            twice,
             delay: Duration::from_millis(low)..=Duration::from_millis(low + jitter),
-            interfaces: dice.percent(70),
-            pauses: (Duration::from_secs(dice.pick(&[1, 5])), Duration::from_secs(20)),
-            silence: dice.pick(
-                &[(1, 4), (5, 15)]
-                    .map(|(quiet, dead)| (Duration::from_secs(quiet), Duration::from_secs(dead))),
-            ),
+            interfaces,
+            pauses: (Duration::from_secs(pause), Duration::from_secs(20)),
+            silence: (Duration::from_secs(quiet), Duration::from_secs(dead)),
+            binding: Duration::from_secs(quiet * dice.pick(&[4, 6, 24])),
         }
     }
 

@@ -119,9 +119,20 @@ impl World {
                 format_args!("{} and {} have no session", one.number, other.number),
             );
         }
+        self.rest().await;
         drop(pairs);
         self.part_all().await;
         self.ledger.audit();
+    }
+
+    /// Nobody says a word for longer than translators remember, and every direct path is still one.
+    async fn rest(&self) {
+        let Some(air) = &self.setup.air else { return };
+        let fallen = || self.ledger.with(|state| state.fallen);
+        let before = fallen();
+        pass(air.binding * 2).await;
+        let lost = fallen() - before;
+        self.promise(lost == 0, format_args!("{lost} ends have lost a direct path that nobody used"));
     }
 
     /// The session of two, which both have or neither.

@@ -5,6 +5,7 @@ use super::air::Air;
 use super::world::pass;
 use crate::nat::Nat;
 use crate::world::Dice;
+use citadel_crypt::Timestamp;
 use citadel_proto::driver::{UdpNetwork, UdpSocket};
 use core::fmt;
 use core::task::{Context, Poll, Waker};
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Packets that wait at a socket; beyond it they are lost, as in a system's buffer.
 const ROOM: usize = 512;
@@ -29,6 +31,7 @@ const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 pub(super) struct Internet {
     seed: u64,
     air: Air,
+    began: Instant,
     state: Mutex<State>,
 }
 
@@ -72,7 +75,7 @@ impl State {
         let outside = Ipv4Addr::new(203, 0, 113, number * 60 + machine.moves % 60 + 1).into();
         let kind = air.places[client].nat;
         machine.inside = kind.map_or(outside, |_| Ipv4Addr::new(10, number, machine.moves, 2).into());
-        machine.nat = kind.map(|kind| Nat::new(kind, outside, BEFORE_FIRST));
+        machine.nat = kind.map(|kind| Nat::new(kind, outside, BEFORE_FIRST, air.binding));
         machine.moves += 1;
         self.owners.insert(outside, client);
     }
@@ -89,7 +92,7 @@ fn pair(one: usize, other: usize) -> (usize, usize) {
 }
 
 impl Internet {
-    pub(super) fn new(seed: u64, air: Air) -> Arc<Self> {
+    pub(super) fn new(seed: u64, air: Air, began: Instant) -> Arc<Self> {
         let count = air.places.len();
         let machine = |number: usize| Machine {
             inside: SERVER,
@@ -109,7 +112,7 @@ impl Internet {
             next: 0,
         };
         (0..count).for_each(|client| state.place(client, &air));
-        Arc::new(Self { seed, air, state: Mutex::new(state) })
+        Arc::new(Self { seed, air, began, state: Mutex::new(state) })
     }
 
     /// The network as one machine has it.
@@ -174,7 +177,12 @@ impl Internet {
         state.sent.keys().copied().filter(|(from, to)| !is_on(*from) || !is_on(*to)).collect()
     }
 
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
     fn send(self: &Arc<Self>, of: &Socket, to: SocketAddr, packet: &[u8]) {
+        let now = self.now();
         let mut state = self.state.lock();
         if state.inbox(of).is_none() || packet.len() > LONGEST {
             return;
@@ -185,7 +193,7 @@ impl Internet {
         let is_calm = state.is_calm;
         let machine = &mut state.machines[of.machine];
         let inside = SocketAddr::new(machine.inside, of.local.port());
-        let from = machine.nat.as_mut().map_or(inside, |nat| nat.outbound(inside, to));
+        let from = machine.nat.as_mut().map_or(inside, |nat| nat.outbound(now, inside, to));
         // Drawn for every packet: what is lost by a cut changes nothing for those after it.
         let is_dropped = machine.dice.percent(self.air.loss) && !is_calm;
         let copies = if machine.dice.percent(self.air.twice) && !is_calm { 2 } else { 1 };
@@ -212,10 +220,11 @@ impl Internet {
 
     /// Through the translator of the other end, if it lets the packet in.
     fn arrive(&self, target: usize, from: SocketAddr, to: SocketAddr, packet: Vec<u8>) {
+        let now = self.now();
         let mut state = self.state.lock();
         let machine = &mut state.machines[target];
-        let inside = match &machine.nat {
-            Some(nat) => nat.inbound(from, to),
+        let inside = match &mut machine.nat {
+            Some(nat) => nat.inbound(now, from, to),
             None => (machine.inside == to.ip()).then_some(to),
         };
         let inside = inside.filter(|inside| inside.ip() == machine.inside);

@@ -70,11 +70,12 @@ impl World {
             let faults = Faults { delay: setup.delay.clone(), cut_after: None };
             Network::with(setup.seed.wrapping_mul(8).wrapping_add(client as u64), faults)
         };
+        let internet = setup.air.clone().map(|air| Internet::new(setup.seed, air, ledger.origin));
         Arc::new(Self {
             ledger,
             providers: (0..=count).map(|node| NodeProvider::new(setup.seed, node, setup.is_real)).collect(),
             networks: (0..count).map(network).collect(),
-            internet: setup.air.clone().map(|air| Internet::new(setup.seed, air)),
+            internet,
             backend: Arc::new(Memory::new()),
             pins: (0..count).map(|_| Arc::new(MemoryPins::new())).collect(),
             parties: Mutex::new(vec![None; count]),

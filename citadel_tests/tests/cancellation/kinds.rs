@@ -390,7 +390,8 @@ types![PEERS:
     peers::MemoryPins,
     peers::FilePins,
     peers::LaneError,
-    peers::PeersCallError, peers::Direct, peers::DirectConfig, peers::Observer, peers::ObserverError,
+    peers::PeersCallError, peers::Direct, peers::DirectConfig, peers::Observer, peers::ObserverError, peers::PortMapping,
+    peers::MappingConfig,
 ];
 
 /// As the reader of sources names it: `Backend::account` for `<dyn Backend>::account`, `Node` for `citadel_sdk::Node<_>`.

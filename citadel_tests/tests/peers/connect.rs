@@ -18,20 +18,44 @@ async fn hello(peer: &mut PeerConnection, own: &str) -> KernelResult {
     Ok(())
 }
 
-/// Greets on the way that is wanted; where that changes, again after a lane and another direct path.
-async fn greet(mut peer: PeerConnection, own: String, way: Way, parting: Arc<Barrier>) -> KernelResult {
+/// The changes of all nodes' networks, one after the other. One is a change for all sessions of its node: what it does to each is
+/// over before the next one, and before any of them closes.
+struct Turns {
+    names: Vec<String>,
+    settled: Barrier,
+}
+
+impl Turns {
+    fn new(names: impl IntoIterator<Item = String>) -> Arc<Self> {
+        let names: Vec<String> = names.into_iter().collect();
+        let settled = Barrier::new(names.len() * (names.len() - 1));
+        Arc::new(Self { names, settled })
+    }
+
+    /// The one of a node's sessions that says that the network is another one.
+    fn tells(&self, own: &str, peer: &str) -> bool {
+        self.names.iter().find(|name| *name != own).is_some_and(|first| first == peer)
+    }
+}
+
+/// Greets on the way that is wanted; where that changes, again after each change of either end's network.
+async fn greet(mut peer: PeerConnection, own: String, way: Way, turns: Arc<Turns>) -> KernelResult {
     way.carries(&peer.session).await;
-    let mut events = peer.session.events();
     hello(&mut peer, &own).await?;
     if way == Way::Changing {
-        if own < peer.name {
-            peer.peers.network_changed();
+        for whose in &turns.names {
+            let mut events = peer.session.events();
+            turns.settled.wait().await;
+            if *whose == own && turns.tells(&own, &peer.name) {
+                peer.peers.network_changed();
+            }
+            if [&own, &peer.name].contains(&whose) {
+                has_another_path(&mut events).await;
+                way.carries(&peer.session).await;
+                hello(&mut peer, &own).await?;
+            }
         }
-        has_another_path(&mut events).await;
-        way.carries(&peer.session).await;
-        hello(&mut peer, &own).await?;
-        // A network that changes does so for all sessions of a node: none may be closing.
-        parting.wait().await;
+        turns.settled.wait().await;
     }
     peer.channel.finish().await?;
     assert_eq!(peer.channel.recv().await?, None);
@@ -52,14 +76,14 @@ async fn peer_to_peer_connect(
     #[values(Way::Relayed, Way::Direct, Way::Changing)] way: Way,
 ) {
     let server = server().await;
-    let parting = Arc::new(Barrier::new(count * (count - 1)));
+    let turns = Turns::new((0..count).map(name));
     let nodes = (0..count).map(|own| {
         let others =
             Peers::all((0..count).filter(|other| *other != own).map(|other| Peers::user(name(other))));
-        let parting = Arc::clone(&parting);
+        let turns = Arc::clone(&turns);
         let kernel =
             PeerConnectionKernel::for_each(account(&server, &name(own)), others.unwrap(), move |peer| {
-                greet(peer, name(own), way, Arc::clone(&parting))
+                greet(peer, name(own), way, Arc::clone(&turns))
             });
         run(carried(way, kernel, Identity::generate()))
     });
@@ -111,18 +135,18 @@ async fn peer_to_peer_connect_transient(
     #[values(false, true)] require_verified: bool,
 ) {
     let server = server().await;
-    let parting = Arc::new(Barrier::new(count * (count - 1)));
     let identities: Vec<Identity> = (0..count).map(|_| Identity::generate()).collect();
     let ids: Vec<PeerId> = identities.iter().map(Identity::peer_id).collect();
+    let turns = Turns::new(ids.iter().map(PeerId::to_string));
     let nodes = identities.into_iter().enumerate().map(|(own, identity)| {
         let others = ids.iter().enumerate().filter(|(other, _)| *other != own);
         let others = Peers::all(others.map(|(_, id)| Peers::peer_id(*id))).unwrap();
         let (connection, trust) = trusts.connection(&server.addr());
-        let (id, parting) = (identity.peer_id().to_string(), Arc::clone(&parting));
+        let (id, turns) = (identity.peer_id().to_string(), Arc::clone(&turns));
         let kernel = PeerConnectionKernel::for_each(connection, others, move |peer| {
             // Named by its peer id, it is verified, whoever brings the two together.
             assert_eq!(peer.trust, PeerTrust::Verified);
-            greet(peer, id.clone(), way, Arc::clone(&parting))
+            greet(peer, id.clone(), way, Arc::clone(&turns))
         });
         let node = carried(way, kernel, identity).require_verified(require_verified);
         run(match trust {

@@ -11,6 +11,7 @@ use citadel_proto::peers::direct::{
 use citadel_tests::direct_world::keys;
 use core::time::Duration;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 const START: Timestamp = Timestamp::ZERO;
 
@@ -28,7 +29,7 @@ fn machine(side: Side, candidates: &Candidates) -> Probing {
         Side::Initiator => of_initiator,
         Side::Responder => of_responder,
     };
-    Probing::new(side, keys, candidates, Locality::Reachable, ProbeTimes::default(), START)
+    Probing::new(side, Arc::new(keys), candidates, Locality::Reachable, ProbeTimes::default(), START)
 }
 
 fn outputs(machine: &mut Probing) -> Vec<ProbeOutput> {
@@ -187,6 +188,7 @@ fn direct_messages_come_back_and_no_other_bytes_are_one() {
     let messages = [
         DirectMessage::Begin { attempt: 7 },
         DirectMessage::Offer { attempt: u32::MAX, candidates: told.clone() },
+        DirectMessage::Offer { attempt: 7, candidates: told.clone().with_tcp(Some(7_000)) },
         DirectMessage::Answer { attempt: 7, candidates: Candidates::default() },
         DirectMessage::Renew,
     ];

@@ -84,9 +84,11 @@ async fn direct_sessions_leave_the_lane_and_say_so() {
         };
         assert_eq!(changed, (PathKind::Relayed, sessions[0].session.path_kind()));
     }
-    let PathKind::Direct(address) = sessions[1].session.path_kind() else { panic!("it is direct") };
+    let (PathKind::Direct(address) | PathKind::DirectTcp(address)) = sessions[1].session.path_kind() else {
+        panic!("it is direct")
+    };
     assert!(address.ip().is_loopback());
-    assert_eq!(sessions[1].session.stats().path_kind, PathKind::Direct(address));
+    assert_eq!(sessions[1].session.stats().path_kind, sessions[1].session.path_kind());
     assert_eq!(sessions[1].session.remote_addr(), Some(address));
     let mut channels = channel(&sessions).await;
     talk(&mut channels, 0..100).await;
@@ -176,7 +178,7 @@ async fn direct_paths_are_found_by_what_the_server_sees_of_both_alone() {
 #[tokio::test]
 async fn direct_sockets_take_no_harm_from_strangers() {
     let server = server().await;
-    let on = || builder(Direct::On(near()));
+    let on = || builder(Direct::On(DirectConfig { tcp: false, ..near() }));
     let (alice, bob, sessions) = meet(&server, [on(), on()]).await;
     both_direct(&sessions).await;
     let mut channels = channel(&sessions).await;

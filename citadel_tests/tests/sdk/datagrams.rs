@@ -2,7 +2,7 @@
 
 use super::transports::{Over, acceptor, dialer, meet, transport};
 use bytes::Bytes;
-use citadel_proto::driver::{Datagrams, Session};
+use citadel_proto::driver::{Channel, Datagrams, Session};
 use citadel_proto::{MAX_DATAGRAM, MIN_DATAGRAM};
 use citadel_tests::resumable::Ends;
 use futures::future::{join, select};
@@ -69,6 +69,38 @@ async fn datagrams_arrive_over_every_transport(#[values(Over::Tcp, Over::Quic, O
     assert_eq!((near.recv().await.and(far.recv().await), far.recv().await), (None, None));
 }
 
+/// Sends messages from one end to the other, so many of so many bytes, while a flood of datagrams takes what it gets of the path.
+/// Fails when it gets more than `most` bytes of it before the messages have come.
+async fn talk_under_flood(
+    from: &Session,
+    datagrams: &Datagrams,
+    (there, back): (&mut Channel, &mut Channel),
+    (count, len): (u8, usize),
+    most: u64,
+) {
+    let flood = async {
+        let before = from.stats().datagrams.sent;
+        loop {
+            // In packets as long as one may be: they leave a stream nothing of theirs.
+            let size = datagrams.max_size().min(1_500);
+            for _ in 0..20 {
+                datagrams.send(vec![1; size]).unwrap();
+            }
+            let taken = (from.stats().datagrams.sent - before) * size as u64;
+            assert!(taken <= most, "the flood has {taken} bytes of the path, the messages not theirs");
+            yield_now().await;
+        }
+    };
+    let talk = async {
+        for number in 0..count {
+            let (sent, heard) = join(there.send(vec![number; len]), back.recv()).await;
+            sent.unwrap();
+            assert!(heard.unwrap().unwrap() == vec![number; len]);
+        }
+    };
+    select(pin!(talk), pin!(flood)).await;
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_flood_of_datagrams_leaves_messages_their_way(
@@ -81,22 +113,7 @@ async fn a_flood_of_datagrams_leaves_messages_their_way(
     let near = opened.datagrams().unwrap();
     let far = is_wanted.then(|| accepted.datagrams().unwrap());
     let (mut there, mut back) = (opened.channel().unwrap(), accepted.channel().unwrap());
-    let flood = async {
-        loop {
-            for _ in 0..20 {
-                near.send(vec![1; MIN_DATAGRAM]).unwrap();
-            }
-            yield_now().await;
-        }
-    };
-    let talk = async {
-        for number in 0..8_u8 {
-            let (sent, heard) = join(there.send(vec![number; LEN]), back.recv()).await;
-            sent.unwrap();
-            assert!(heard.unwrap().unwrap() == vec![number; LEN]);
-        }
-    };
-    select(pin!(talk), pin!(flood)).await;
+    talk_under_flood(&opened, &near, (&mut there, &mut back), (8, LEN), u64::MAX).await;
     let got = accepted.stats().datagrams;
     assert_eq!((got.unwanted > 0, got.received > 0), (!is_wanted, is_wanted), "{got:?}");
     drop((near, far));
@@ -158,22 +175,7 @@ async fn a_flood_where_the_network_is_the_limit_starves_no_channel() {
     let (near, far) = asked(&opened, &accepted);
     let (mut there, mut back) = (opened.channel().unwrap(), accepted.channel().unwrap());
     network.loses.store(true, Ordering::Relaxed);
-    let flood = async {
-        loop {
-            for _ in 0..20 {
-                near.send(vec![1; MIN_DATAGRAM]).unwrap();
-            }
-            yield_now().await;
-        }
-    };
-    let talk = async {
-        for number in 0..10_u8 {
-            let (sent, heard) = join(there.send(vec![number; LEN]), back.recv()).await;
-            sent.unwrap();
-            assert!(heard.unwrap().unwrap() == vec![number; LEN]);
-        }
-    };
-    select(pin!(talk), pin!(flood)).await;
+    talk_under_flood(&opened, &near, (&mut there, &mut back), (10, LEN), 4 * 10 * LEN as u64).await;
     network.loses.store(false, Ordering::Relaxed);
     let (sent, got) = (opened.stats().datagrams, accepted.stats().datagrams);
     assert!(sent.late > 0 && got.received > 0, "{sent:?} {got:?}");

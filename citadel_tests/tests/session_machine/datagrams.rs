@@ -365,6 +365,63 @@ fn a_gap_too_long_for_a_chain_ends_with_the_round_that_its_packets_made_due() {
     ends_clean(world);
 }
 
+#[rstest]
+fn fix_0069_a_reader_that_missed_more_packets_than_a_chain_jumps_hears_again_by_itself(
+    #[values(true, false)] asks_late: bool,
+) {
+    let config = SessionConfig { rekey: RekeyPolicy::Explicit, ..SessionConfig::default() };
+    let mut world = World::new(1, SecrecyMode::Perfect, &config);
+    world.a.machine.ask_for_datagrams().unwrap();
+    if !asks_late {
+        world.b.machine.ask_for_datagrams().unwrap();
+    }
+    has_packets(&mut world);
+    let unheard: Vec<Bytes> = (0..1_100).map(|number| packet(&mut world, Side::A, number)).collect();
+    if asks_late {
+        unheard.iter().for_each(|packet| give(&mut world, Side::B, packet));
+        world.b.machine.ask_for_datagrams().unwrap();
+    }
+    let before = stats(&mut world, Side::B).rejected;
+    give(&mut world, Side::B, &unheard[1_099]);
+    assert_eq!(stats(&mut world, Side::B).rejected, before + 1, "too far ahead of all that came");
+    world.run();
+    let next = packet(&mut world, Side::A, 1_100);
+    give(&mut world, Side::B, &next);
+    assert_eq!(taken(&mut world, Side::B), [numbered(1_100)]);
+    assert_eq!((world.a.rounds, world.b.rounds), (1, 1));
+    ends_clean(world);
+}
+
+/// What makes a round due is what the sender has sealed. The number in a packet is anybody's claim.
+#[rstest]
+fn half_of_what_a_chain_jumps_wears_the_senders_packets_and_nobodys_claim_does(
+    #[values(SecrecyMode::BestEffort, SecrecyMode::Perfect)] mode: SecrecyMode,
+) {
+    let config = SessionConfig { rekey: RekeyPolicy::Explicit, ..SessionConfig::default() };
+    let mut world = in_packets(mode, &config);
+    for number in 0..511 {
+        packet(&mut world, Side::A, number);
+    }
+    let mut claim = packet(&mut world, Side::B, 0).to_vec();
+    for number in [511_u64, 512, 1_023, u64::MAX] {
+        claim[1..9].copy_from_slice(&number.to_be_bytes());
+        give(&mut world, Side::A, &claim);
+    }
+    world.run();
+    assert_eq!((world.a.rounds, stats(&mut world, Side::A).rejected), (0, 4));
+    packet(&mut world, Side::A, 511);
+    world.run();
+    let due = u64::from(mode == SecrecyMode::Perfect);
+    assert_eq!((world.a.rounds, world.b.rounds), (due, due));
+    // Under the new keys they count from the beginning.
+    for number in 0..511 {
+        packet(&mut world, Side::A, number);
+    }
+    world.run();
+    assert_eq!(world.a.rounds, due);
+    ends_clean(world);
+}
+
 #[test]
 fn a_close_drops_what_waits_and_leaves_what_came() {
     for in_packets in [false, true] {

@@ -63,6 +63,11 @@ impl<L> Lanes<L> {
         }
     }
 
+    /// The lane of `path` if it was made and is open.
+    pub(super) fn get(&self, path: PathId) -> Option<&L> {
+        self.lanes.iter().find(|(id, _)| *id == path).and_then(|(_, lane)| lane.as_deref())
+    }
+
     pub(super) fn paths(&self) -> impl Iterator<Item = PathId> {
         self.lanes.iter().map(|(path, _)| *path)
     }

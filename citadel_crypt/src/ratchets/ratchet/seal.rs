@@ -53,6 +53,11 @@ impl SealPath {
         Ok(Sealed { counter, tag })
     }
 
+    /// Records sealed so far.
+    pub const fn sealed(&self) -> u64 {
+        self.next
+    }
+
     /// Whether the key has carried so much that a round is due.
     pub fn needs_rekey(&self) -> bool {
         self.usage.is_worn(&self.kit, self.next)

@@ -1,9 +1,16 @@
 //! Addresses at which an end may be reached, and their bytes.
 
+use core::num::NonZeroU16;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Most candidates of one end (R-P2P-3).
 pub const MAX_CANDIDATES: usize = 16;
+
+/// Most streams that an end dials in an attempt.
+pub const MAX_STREAMS: usize = 4;
+
+/// Lowest TCP port that counts. Below it are the services of others, and nobody may have them called by telling of one.
+const LOWEST_TCP: u16 = 1_024;
 
 /// Length of an address, bytes: family, 16 of IP, 2 of port.
 pub const ADDRESS_LEN: usize = 19;
@@ -43,9 +50,39 @@ pub const fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// At most [`MAX_CANDIDATES`] different addresses that may be candidates, best first.
+/// A link of a machine: its own address there, and how many of its bits all addresses of the link have in common.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Link {
+    /// The machine's address.
+    pub ip: IpAddr,
+    /// Bits of the prefix: up to 32 of IPv4, up to 128 of IPv6.
+    pub prefix: u8,
+}
+
+impl Link {
+    /// Whether an address is one of the link.
+    pub const fn holds(self, ip: IpAddr) -> bool {
+        match (self.ip, ip) {
+            (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                let differs = own.to_bits() ^ ip.to_bits();
+                differs.leading_zeros() >= self.prefix as u32
+            }
+            (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                let differs = own.to_bits() ^ ip.to_bits();
+                differs.leading_zeros() >= self.prefix as u32
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Where an end may be reached: at most [`MAX_CANDIDATES`] different addresses that may be candidates, best first, and the port at
+/// which it takes TCP from its own links.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Candidates(Vec<SocketAddr>);
+pub struct Candidates {
+    addresses: Vec<SocketAddr>,
+    tcp: Option<NonZeroU16>,
+}
 
 impl Candidates {
     /// What of `addresses` may be told, in their order; what is too much is left out.
@@ -57,23 +94,57 @@ impl Candidates {
         gathered
     }
 
-    /// All of `addresses`, as a peer told them; none if one of them may not be a candidate.
-    pub(super) fn told(addresses: &[SocketAddr], locality: Locality) -> Option<Self> {
-        let mut told = Self::default();
-        addresses.iter().all(|address| told.add(*address, locality)).then_some(told)
+    /// These, of an end that takes TCP at that port: none if it takes none, or at a port that nobody may tell.
+    #[must_use]
+    pub fn with_tcp(mut self, port: Option<u16>) -> Self {
+        self.tcp = port.filter(|port| *port >= LOWEST_TCP).and_then(NonZeroU16::new);
+        self
+    }
+
+    /// All of `addresses`, as a peer told them, and its port; none if one of them may not be a candidate.
+    pub(super) fn told(
+        addresses: &[SocketAddr],
+        tcp: Option<NonZeroU16>,
+        locality: Locality,
+    ) -> Option<Self> {
+        let mut told = Self { addresses: Vec::new(), tcp };
+        let may_be = tcp.is_none_or(|port| port.get() >= LOWEST_TCP)
+            && addresses.iter().all(|address| told.add(*address, locality));
+        may_be.then_some(told)
     }
 
     fn add(&mut self, address: SocketAddr, locality: Locality) -> bool {
-        let is_new = self.0.len() < MAX_CANDIDATES && locality.admits(address) && !self.0.contains(&address);
+        let addresses = &mut self.addresses;
+        let is_new =
+            addresses.len() < MAX_CANDIDATES && locality.admits(address) && !addresses.contains(&address);
         if is_new {
-            self.0.push(address);
+            addresses.push(address);
         }
         is_new
     }
 
     /// The addresses, best first.
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.0
+        &self.addresses
+    }
+
+    /// The port at which TCP is taken.
+    pub const fn tcp(&self) -> Option<NonZeroU16> {
+        self.tcp
+    }
+
+    /// Where to dial TCP: at the told addresses that are of one of `links`, at most [`MAX_STREAMS`] of them.
+    pub fn streams(&self, links: &[Link]) -> Vec<SocketAddr> {
+        let Some(port) = self.tcp else { return Vec::new() };
+        let mut streams = Vec::new();
+        for ip in self.addresses.iter().map(SocketAddr::ip) {
+            let stream = SocketAddr::new(ip, port.get());
+            let is_near = links.iter().any(|link| link.holds(ip));
+            if is_near && !streams.contains(&stream) && streams.len() < MAX_STREAMS {
+                streams.push(stream);
+            }
+        }
+        streams
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the two ends say on the service channel `\0citadel/direct` of their session.
 
 use super::address::{self, ADDRESS_LEN, Candidates, Locality, MAX_CANDIDATES};
+use core::num::NonZeroU16;
 
 /// Longest message, bytes.
 pub const MAX_DIRECT_LEN: usize = 512;
@@ -78,16 +79,19 @@ fn with_candidates(kind: u8, attempt: u32, candidates: &Candidates) -> Vec<u8> {
     let addresses = candidates.addresses();
     bytes.push(u8::try_from(addresses.len()).unwrap_or(u8::MAX));
     addresses.iter().for_each(|address| bytes.extend_from_slice(&address::encode(*address)));
+    bytes.extend_from_slice(&candidates.tcp().map_or(0, NonZeroU16::get).to_be_bytes());
     bytes
 }
 
 fn candidates(bytes: &[u8], locality: Locality) -> Result<Candidates, NotDirect> {
     let (count, rest) = bytes.split_first().ok_or(NotDirect)?;
+    let (rest, tcp) = rest.split_last_chunk().ok_or(NotDirect)?;
+    let tcp = NonZeroU16::new(u16::from_be_bytes(*tcp));
     let (addresses, leftover) = rest.as_chunks::<ADDRESS_LEN>();
     let count = usize::from(*count);
     if !leftover.is_empty() || addresses.len() != count || count > MAX_CANDIDATES {
         return Err(NotDirect);
     }
     let addresses: Option<Vec<_>> = addresses.iter().map(address::decode).collect();
-    Candidates::told(&addresses.ok_or(NotDirect)?, locality).ok_or(NotDirect)
+    Candidates::told(&addresses.ok_or(NotDirect)?, tcp, locality).ok_or(NotDirect)
 }

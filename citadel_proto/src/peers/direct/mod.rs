@@ -9,17 +9,22 @@
 //! `docs/protocol/direct.md`.
 
 mod address;
+mod greeting;
+mod lease;
 mod message;
 mod observe;
 mod packet;
 mod probe;
 mod pursuit;
 
-pub use address::{ADDRESS_LEN, Candidates, Locality, MAX_CANDIDATES, canonical};
+pub use address::{ADDRESS_LEN, Candidates, Link, Locality, MAX_CANDIDATES, MAX_STREAMS, canonical};
+pub use greeting::Greeting;
+pub use lease::{Grant, LEASE_CHANGES, LEASE_PAUSES, LEASES, Lease, LeaseConfig, LeaseInput, LeaseOutput};
 pub use message::{DirectMessage, MAX_DIRECT_LEN, NotDirect};
 pub use observe::{Observation, ObserverSecret, TOKEN_LIFE, Throttle, Token};
 pub use packet::{DIRECT_LABEL, Direction, KeyMaterial, PACKET_LEN, Packet, Probe, ProbeKeys, Tag};
 pub use probe::{
-    GRACE, MAX_NUMBERS, MAX_REFLEXIVE, PINGS, ProbeInput, ProbeOutput, ProbeResult, ProbeTimes, Probing,
+    GRACE, GRACE_OF_STREAM, MAX_NUMBERS, MAX_REFLEXIVE, PINGS, ProbeInput, ProbeOutput, ProbeResult,
+    ProbeTimes, Probing,
 };
 pub use pursuit::{PAUSES, Pursuit, PursuitInput, PursuitOutput, Standing};

@@ -42,6 +42,27 @@ pub enum Probe {
         /// Where it came from.
         seen: SocketAddr,
     },
+    /// The first of a stream: it is one of this attempt.
+    Hello {
+        /// Its number, used once.
+        number: u64,
+    },
+    /// So it is.
+    Welcome {
+        /// The hello's number.
+        number: u64,
+    },
+}
+
+const PING: u8 = 0x10;
+const PONG: u8 = 0x11;
+// 0x12 and 0x13 are requests of observation and their replies.
+const HELLO: u8 = 0x14;
+const WELCOME: u8 = 0x15;
+
+/// Whether packets of this type have the tag of an attempt.
+const fn is_tagged(kind: u8) -> bool {
+    matches!(kind, PING | PONG | HELLO | WELCOME)
 }
 
 /// One direction.
@@ -88,12 +109,20 @@ impl ProbeKeys {
         let mut body = [0; BODY_LEN];
         let number = match probe {
             Probe::Ping { number } => {
-                body[0] = 0x10;
+                body[0] = PING;
                 number
             }
             Probe::Pong { number, seen } => {
-                body[0] = 0x11;
+                body[0] = PONG;
                 body[17..17 + ADDRESS_LEN].copy_from_slice(&address::encode(seen));
+                number
+            }
+            Probe::Hello { number } => {
+                body[0] = HELLO;
+                number
+            }
+            Probe::Welcome { number } => {
+                body[0] = WELCOME;
                 number
             }
         };
@@ -105,13 +134,17 @@ impl ProbeKeys {
     /// The probe of the peer that `bytes` are; none for anything else.
     pub fn open(&self, bytes: &[u8]) -> Option<Probe> {
         let body = checked(bytes, |body| {
-            (body[1..9] == self.receives.tag.0 && matches!(body[0], 0x10 | 0x11))
-                .then_some(&self.receives.key)
+            (body[1..9] == self.receives.tag.0 && is_tagged(body[0])).then_some(&self.receives.key)
         })?;
         let (number, address, rest) = fields(body)?;
         match (body[0], rest.iter().all(|byte| *byte == 0)) {
-            (0x10, true) if *address == [0; ADDRESS_LEN] => Some(Probe::Ping { number }),
-            (0x11, true) => Some(Probe::Pong { number, seen: address::decode(address)? }),
+            (PONG, true) => Some(Probe::Pong { number, seen: address::decode(address)? }),
+            (kind, true) if *address == [0; ADDRESS_LEN] => match kind {
+                PING => Some(Probe::Ping { number }),
+                HELLO => Some(Probe::Hello { number }),
+                WELCOME => Some(Probe::Welcome { number }),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -124,12 +157,12 @@ impl fmt::Debug for ProbeKeys {
 }
 
 impl Tag {
-    /// The tag of what may be a ping or a pong. Costs nothing.
+    /// The tag of what may be a packet of an attempt. Costs nothing.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         let packet: &Packet = bytes.try_into().ok()?;
         let mut tag = [0; 8];
         tag.copy_from_slice(&packet[1..9]);
-        matches!(packet[0], 0x10 | 0x11).then_some(Self(tag))
+        is_tagged(packet[0]).then_some(Self(tag))
     }
 }
 

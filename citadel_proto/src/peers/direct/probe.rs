@@ -1,5 +1,8 @@
 //! One attempt at one end: which addresses of the peer are heard, which are proven, which is taken.
 //!
+//! A stream within the network is proven by its own greeting (`greeting.rs`); here stands when it is taken: after every address that
+//! is proven, and once packets have had their time.
+//!
 //! ```text
 //!            the candidates of both are known
 //!                        │
@@ -18,6 +21,7 @@ use citadel_crypt::ratchets::rekey::Side;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Pings to a told candidate that nothing prompts (R-P2P-3), and prompted ones to any address.
 pub const PINGS: u8 = 3;
@@ -36,6 +40,8 @@ const ROUNDS: [Duration; PINGS as usize] =
 const SPACING: Duration = Duration::from_millis(5);
 /// Shortest and longest wait for a better address once one is proven.
 pub const GRACE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// Wait for an address once a stream is proven: all rounds of pings, and an answer to the last.
+pub const GRACE_OF_STREAM: Duration = Duration::from_secs(1);
 
 /// How long an attempt may take.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -72,6 +78,8 @@ pub enum ProbeInput<'a> {
     Taken,
     /// It does not.
     NotTaken,
+    /// Of the initiator: a stream to the peer is proven, and held until [`ProbeOutput::TakeStream`] or the end. One counts.
+    Stream,
     /// The time of `poll_timeout` has come. Early or spurious ones do nothing.
     Timeout,
 }
@@ -95,6 +103,8 @@ pub enum ProbeOutput {
         /// How long a probe took there and back.
         round_trip: Duration,
     },
+    /// Move to the stream that is held; answered with `Taken` or `NotTaken`.
+    TakeStream,
     /// The attempt is over. Nothing follows.
     Over(ProbeResult),
 }
@@ -134,6 +144,17 @@ struct Awaited {
     sent: Timestamp,
 }
 
+/// What is known of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stream {
+    /// None is proven.
+    Absent,
+    /// One is held since then.
+    Held(Timestamp),
+    /// Moving to it was tried.
+    Tried,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     /// Pings go and come. `grace` is set once an address is proven.
@@ -151,7 +172,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Probing {
     side: Side,
-    keys: ProbeKeys,
+    keys: Arc<ProbeKeys>,
     times: ProbeTimes,
     locality: Locality,
     begun: Timestamp,
@@ -161,6 +182,7 @@ pub struct Probing {
     awaited: Vec<Awaited>,
     /// Numbers of the peer's pings that counted.
     used: u128,
+    stream: Stream,
     phase: Phase,
     outputs: VecDeque<ProbeOutput>,
 }
@@ -169,7 +191,7 @@ impl Probing {
     /// An attempt of the end `side`, whose peer may be reached at `candidates`, as it says.
     pub fn new(
         side: Side,
-        keys: ProbeKeys,
+        keys: Arc<ProbeKeys>,
         candidates: &Candidates,
         locality: Locality,
         times: ProbeTimes,
@@ -190,6 +212,7 @@ impl Probing {
             next_number: 0,
             awaited: Vec::new(),
             used: 0,
+            stream: Stream::Absent,
             phase,
             outputs: VecDeque::new(),
         };
@@ -205,6 +228,7 @@ impl Probing {
             (ProbeInput::Taken, _) => self.end(ProbeResult::Direct),
             (ProbeInput::NotTaken, Phase::Connecting { .. }) => self.connect_next(now),
             (ProbeInput::NotTaken, Phase::Probing { .. }) => {}
+            (ProbeInput::Stream, _) => self.on_stream(now),
             (ProbeInput::Timeout, _) => self.on_timeout(now),
         }
     }
@@ -220,7 +244,7 @@ impl Probing {
             Phase::Probing { grace } => {
                 let next =
                     self.remotes.iter().enumerate().filter_map(|(at, remote)| self.next(at, remote)).min();
-                let ends = grace.map_or(self.deadline(), |grace| grace.min(self.deadline()));
+                let ends = self.ends(grace);
                 Some(next.map_or(ends, |next| next.min(ends)))
             }
             Phase::Connecting { until } => Some(until),
@@ -239,6 +263,15 @@ impl Probing {
                 Side::Initiator => self.times.proof,
                 Side::Responder => self.times.whole,
             }
+    }
+
+    /// When probing ends, of what has come until now.
+    fn ends(&self, grace: Option<Timestamp>) -> Timestamp {
+        let of_stream = match self.stream {
+            Stream::Held(since) => Some(since + GRACE_OF_STREAM),
+            Stream::Absent | Stream::Tried => None,
+        };
+        grace.into_iter().chain(of_stream).fold(self.deadline(), Timestamp::min)
     }
 
     /// When the next unprompted ping to a remote goes.
@@ -268,10 +301,10 @@ impl Probing {
                         self.prompt(now, at);
                     }
                 }
-                if grace.is_some_and(|grace| grace <= now) {
-                    self.connect_next(now);
-                } else if self.deadline() <= now {
-                    self.end(ProbeResult::Nothing);
+                match self.side {
+                    _ if now < self.ends(grace) => {}
+                    Side::Initiator => self.connect_next(now),
+                    Side::Responder => self.end(ProbeResult::Nothing),
                 }
             }
             Phase::Connecting { until } if until <= now => self.connect_next(now),
@@ -283,7 +316,7 @@ impl Probing {
         match self.keys.open(bytes) {
             Some(Probe::Ping { number }) => self.on_ping(now, from, number),
             Some(Probe::Pong { number, .. }) => self.on_pong(now, from, number),
-            None => {}
+            Some(Probe::Hello { .. } | Probe::Welcome { .. }) | None => {}
         }
     }
 
@@ -330,6 +363,12 @@ impl Probing {
         }
     }
 
+    fn on_stream(&mut self, now: Timestamp) {
+        if (self.side, self.stream) == (Side::Initiator, Stream::Absent) {
+            self.stream = Stream::Held(now);
+        }
+    }
+
     fn find_or_add(&mut self, address: SocketAddr) -> Option<usize> {
         let known = self.remotes.iter().position(|remote| remote.address == address);
         known.or_else(|| {
@@ -352,7 +391,7 @@ impl Probing {
         self.outputs.push_back(ProbeOutput::Send { to: self.remotes[at].address, packet });
     }
 
-    /// The proven address with the lowest round trip that was not tried; of equal ones that which was told first.
+    /// The proven address with the lowest round trip that was not tried, of equal ones that which was told first; then the stream.
     fn connect_next(&mut self, now: Timestamp) {
         let proven = self.remotes.iter_mut().filter(|remote| !remote.is_tried);
         let best = proven
@@ -365,6 +404,11 @@ impl Probing {
                 self.phase = Phase::Connecting { until: now + self.times.connect };
                 self.outputs.push_back(ProbeOutput::LetIn(to));
                 self.outputs.push_back(ProbeOutput::Connect { to, round_trip });
+            }
+            None if matches!(self.stream, Stream::Held(_)) => {
+                self.stream = Stream::Tried;
+                self.phase = Phase::Connecting { until: now + self.times.connect };
+                self.outputs.push_back(ProbeOutput::TakeStream);
             }
             None => self.end(ProbeResult::Nothing),
         }

@@ -30,7 +30,7 @@ pub use book::{PeerEvent, PeerEvents, PeerInfo, Pinned, Standing};
 pub use client::{PeerClient, PeersError};
 pub use config::PeersConfig;
 pub use connect::ConnectError;
-pub use direct::{Direct, DirectConfig, Observer, ObserverError};
+pub use direct::{Direct, DirectConfig, MappingConfig, Observer, ObserverError, PortMapping};
 pub use meetings::PeerSession;
 pub use pin_store::{FilePins, MemoryPins, PinKey, PinStore, PinStoreError};
 pub use relay::LaneError;

@@ -2,11 +2,14 @@
 
 use super::super::client::Inner;
 use super::attempt::Of;
-use crate::driver::{Arriving, EstablishError, Hub, Punch, WeakSession};
+use super::streams::Proven;
+use crate::driver::{Arriving, BoxedIo, EstablishError, Hub, Punch, WeakSession};
 use crate::peers::Party;
 use crate::session::PathKind;
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Instance, RefusalCode, Request};
+use core::time::Duration;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
@@ -97,23 +100,59 @@ pub(super) async fn run(inner: Weak<Inner>, punch: Arc<Punch>, hub: Hub, gone: C
 
 async fn arrive(inner: &Inner, slot: &Slot, arriving: Arriving) {
     let Some(_place) = inner.doors.enter(slot.party) else { return arriving.refuse() };
-    let from = arriving.remote();
-    match take(inner, slot, arriving).await {
+    let kind = PathKind::Direct(arriving.remote());
+    tell(slot, kind, take(inner, slot, kind, arriving.stream()).await);
+}
+
+/// Waits for so long until the peer asks for its session on a stream that is proven. The task ends with the stream, the client, or
+/// the endpoint.
+pub(super) fn wait_on(inner: &Arc<Inner>, slot: &Arc<Slot>, proven: Proven, patience: Duration) {
+    let (inner, slot) = (Arc::clone(inner), Arc::clone(slot));
+    let tasks = inner.tasks.clone();
+    tasks.spawn(async move {
+        let hub = inner.hub.clone();
+        tokio::select! {
+            biased;
+            () = hub.closed() => {}
+            () = wait(&inner, &slot, proven, patience) => {}
+        }
+    });
+}
+
+async fn wait(inner: &Inner, slot: &Slot, Proven { stream, remote }: Proven, patience: Duration) {
+    // One that the initiator has no use for ends, and takes nobody's place.
+    let begins = tokio::time::timeout(patience, stream.peek(&mut [0])).await;
+    if !matches!(begins, Ok(Ok(1..))) {
+        return;
+    }
+    let Some(_place) = inner.doors.enter(slot.party) else { return };
+    let (io, kind): (BoxedIo, _) = (Box::new(stream), PathKind::DirectTcp(remote));
+    tell(slot, kind, take(inner, slot, kind, core::future::ready(Ok(io))).await);
+}
+
+/// Tells the attempt.
+fn tell(slot: &Slot, kind: PathKind, taken: Result<bool, EstablishError>) {
+    match taken {
         Ok(true) => {
             // The attempt may be over by itself.
             let _heard = slot.taken.try_send(());
         }
-        Ok(false) => log::debug!(target: "citadel::direct", "{}: {from} is not it", slot.party),
-        Err(error) => log::debug!(target: "citadel::direct", "{}: {from}: {error}", slot.party),
+        Ok(false) => log::debug!(target: "citadel::direct", "{}: {kind:?} is not it", slot.party),
+        Err(error) => log::debug!(target: "citadel::direct", "{}: {kind:?}: {error}", slot.party),
     }
 }
 
-/// Whether it carries the session now.
-async fn take(inner: &Inner, slot: &Slot, arriving: Arriving) -> Result<bool, EstablishError> {
-    let from = arriving.remote();
-    let io = arriving.stream().await?;
+/// Whether what is at the other end of the stream carries the session now.
+async fn take(
+    inner: &Inner,
+    slot: &Slot,
+    kind: PathKind,
+    stream: impl Future<Output = io::Result<BoxedIo>>,
+) -> Result<bool, EstablishError> {
+    let io = stream.await?;
+    let from = io.remote_addr().map(|from| from.to_string()).unwrap_or_default();
     let (config, session) = (Arc::clone(&inner.answering), inner.config.session.clone());
-    let identified = inner.hub.identify(io, from.to_string().as_bytes(), config, session, false).await?;
+    let identified = inner.hub.identify(io, from.as_bytes(), config, session, false).await?;
     let is_it = identified.peer_id() == slot.device
         && matches!(identified.request(), Request::Resume(asked) if asked.instance == slot.instance)
         && slot.may_move();
@@ -121,6 +160,6 @@ async fn take(inner: &Inner, slot: &Slot, arriving: Arriving) -> Result<bool, Es
         identified.refuse(RefusalCode::REQUEST).await;
         return Ok(false);
     }
-    identified.resume_on(Some(PathKind::Direct(from))).await?;
+    identified.resume_on(Some(kind)).await?;
     Ok(true)
 }

@@ -1,9 +1,10 @@
 //! One attempt, driven: probes from the socket into the machine, and what it says onto the socket and the session.
 
 use super::super::client::Inner;
-use super::arrive::{Listed, Slot};
-use super::{DirectConfig, PROBES};
-use crate::driver::{EstablishError, LetIn, Punch, WeakSession};
+use super::arrive::{self, Listed, Slot};
+use super::streams::{self, Greeted, Proven, Streams};
+use super::{Means, PROBES, Ways};
+use crate::driver::{BoxedIo, EstablishError, LetIn, WeakSession};
 use crate::peers::Party;
 use crate::peers::direct::{
     Candidates, Packet, ProbeInput, ProbeKeys, ProbeOutput, ProbeResult, Probing, Tag,
@@ -30,22 +31,31 @@ pub(super) struct Of {
     pub(super) party: Party,
 }
 
-/// The way of probes to an attempt, closed when this goes.
-struct Line {
+/// An attempt's keys, and its ways: what the peer sends with them waits here from now on.
+pub(super) struct Line {
+    entry: Entry,
+    keys: Arc<ProbeKeys>,
+    probes: mpsc::Receiver<(SocketAddr, Packet)>,
+    streams: mpsc::Receiver<Greeted>,
+}
+
+/// The attempt's place among those that are under way, given up when this goes.
+struct Entry {
     inner: Arc<Inner>,
     tag: Tag,
-    probes: mpsc::Receiver<(SocketAddr, Packet)>,
 }
 
 impl Line {
-    fn open(inner: &Arc<Inner>, tag: Tag) -> Self {
-        let (sender, probes) = mpsc::channel(PROBES);
-        inner.direct.attempts.lock().insert(tag, sender);
-        Self { inner: Arc::clone(inner), tag, probes }
+    pub(super) fn open(inner: &Arc<Inner>, keys: ProbeKeys) -> Self {
+        let (to_probes, probes) = mpsc::channel(PROBES);
+        let (to_streams, streams) = streams::way();
+        let entry = Entry { inner: Arc::clone(inner), tag: keys.tag() };
+        inner.direct.attempts.lock().insert(entry.tag, Ways { probes: to_probes, streams: to_streams });
+        Self { entry, keys: Arc::new(keys), probes, streams }
     }
 }
 
-impl Drop for Line {
+impl Drop for Entry {
     fn drop(&mut self) {
         self.inner.direct.attempts.lock().remove(&self.tag);
     }
@@ -54,27 +64,24 @@ impl Drop for Line {
 /// What an attempt holds while it lasts.
 struct Attempt<'a> {
     inner: &'a Arc<Inner>,
-    punch: &'a Arc<Punch>,
+    means: &'a Means,
     of: &'a Of,
     slot: Arc<Slot>,
+    /// The initiator's stream, until it is taken.
+    held: Option<Proven>,
     /// Who may connect: addresses at the socket, and whose they are.
     open: Vec<(LetIn, Option<Listed>)>,
     connecting: Option<BoxFuture<'static, Result<bool, EstablishError>>>,
 }
 
 /// Runs the attempt to its end.
-pub(super) async fn run(
-    inner: &Arc<Inner>,
-    config: &DirectConfig,
-    punch: &Arc<Punch>,
-    of: &Of,
-    keys: ProbeKeys,
-    candidates: &Candidates,
-) -> ProbeResult {
-    let mut line = Line::open(inner, keys.tag());
+pub(super) async fn run(line: Line, means: &Means, of: &Of, candidates: &Candidates) -> ProbeResult {
+    let Line { entry, keys, mut probes, streams } = line;
+    let (inner, config) = (&entry.inner, &means.config);
     let (taken, mut is_taken) = mpsc::channel(1);
     let slot = Arc::new(Slot::new(of, taken));
-    let mut attempt = Attempt { inner, punch, of, slot, open: Vec::new(), connecting: None };
+    let mut attempt = Attempt { inner, means, of, slot, held: None, open: Vec::new(), connecting: None };
+    let mut streams = Streams::new(Arc::clone(&keys), streams, candidates, &means.links);
     let now = inner.hub.now();
     let mut machine = Probing::new(of.side, keys, candidates, config.locality, config.times, now);
     loop {
@@ -99,12 +106,16 @@ pub(super) async fn run(
                     }
                 }
             }
-            probe = line.probes.recv() => match probe {
+            probe = probes.recv() => match probe {
                 Some(probe) => {
                     heard = probe;
                     ProbeInput::Packet { from: heard.0, bytes: &heard.1 }
                 }
                 None => return ProbeResult::Nothing,
+            },
+            proven = streams.next() => match attempt.on_stream(proven) {
+                Some(input) => input,
+                None => continue,
             },
             () = until(inner, due) => ProbeInput::Timeout,
         };
@@ -113,39 +124,57 @@ pub(super) async fn run(
 }
 
 impl Attempt<'_> {
+    /// The initiator holds one; the responder waits on each until the initiator asks for the session there.
+    fn on_stream(&mut self, proven: Proven) -> Option<ProbeInput<'static>> {
+        log::debug!(target: "citadel::direct", "{}: a stream with {}", self.of.party, proven.remote);
+        match self.of.side {
+            Side::Initiator if self.held.is_none() => {
+                self.held = Some(proven);
+                Some(ProbeInput::Stream)
+            }
+            Side::Initiator => None,
+            Side::Responder => {
+                arrive::wait_on(self.inner, &self.slot, proven, self.means.config.times.whole);
+                None
+            }
+        }
+    }
+
     fn act(&mut self, output: ProbeOutput) -> Option<ProbeResult> {
         match output {
-            ProbeOutput::Send { to, packet } => self.punch.send(to, &packet),
+            ProbeOutput::Send { to, packet } => self.means.punch.send(to, &packet),
             ProbeOutput::LetIn(address) => {
                 let is_awaited = self.of.side == Side::Responder;
                 let listed = is_awaited.then(|| Listed::new(self.inner, address, &self.slot));
-                self.open.push((self.punch.let_in(address), listed));
+                self.open.push((self.means.punch.let_in(address), listed));
             }
             ProbeOutput::Connect { to, round_trip } => {
                 log::debug!(target: "citadel::direct", "{}: {to} is proven, {round_trip:?} away", self.of.party);
-                self.connecting = Some(connect(self.inner, self.punch, self.of, to));
+                let punch = Arc::clone(&self.means.punch);
+                self.go(PathKind::Direct(to), async move { punch.connect(to).await });
+            }
+            ProbeOutput::TakeStream => {
+                if let Some(Proven { stream, remote }) = self.held.take() {
+                    let io: BoxedIo = Box::new(stream);
+                    self.go(PathKind::DirectTcp(remote), core::future::ready(Ok(io)));
+                }
             }
             ProbeOutput::Over(result) => return Some(result),
         }
         None
     }
-}
 
-/// Connects and moves the session there.
-fn connect(
-    inner: &Arc<Inner>,
-    punch: &Arc<Punch>,
-    of: &Of,
-    to: SocketAddr,
-) -> BoxFuture<'static, Result<bool, EstablishError>> {
-    let (hub, punch, session) = (inner.hub.clone(), Arc::clone(punch), of.session.clone());
-    async move {
-        let io = punch.connect(to).await?;
-        let session = session.upgrade().filter(|session| session.closing().is_none());
-        let session = session.ok_or(io::ErrorKind::NotConnected).map_err(io::Error::from)?;
-        hub.move_to(&session, io, PathKind::Direct(to)).await
+    /// Connects and moves the session there.
+    fn go(&mut self, kind: PathKind, connect: impl Future<Output = io::Result<BoxedIo>> + Send + 'static) {
+        let (hub, session) = (self.inner.hub.clone(), self.of.session.clone());
+        let moved = async move {
+            let io = connect.await?;
+            let session = session.upgrade().filter(|session| session.closing().is_none());
+            let session = session.ok_or(io::ErrorKind::NotConnected).map_err(io::Error::from)?;
+            hub.move_to(&session, io, kind).await
+        };
+        self.connecting = Some(moved.boxed());
     }
-    .boxed()
 }
 
 async fn moved(

@@ -2,8 +2,8 @@
 
 use super::super::client::Inner;
 use super::gather::gather;
-use super::{DIRECT, DirectConfig, MALFORMED, NOT_SERVED};
-use crate::driver::{Channel, Punch, Session};
+use super::{DIRECT, DirectConfig, MALFORMED, Means, NOT_SERVED};
+use crate::driver::{Channel, Session};
 use crate::errors::RecvError;
 use crate::peers::direct::{Candidates, DIRECT_LABEL, DirectMessage, KeyMaterial, MAX_DIRECT_LEN, ProbeKeys};
 use bytes::Bytes;
@@ -25,8 +25,7 @@ pub(super) enum NoAttempt {
 /// The initiator's part: where the responder may be reached.
 pub(super) async fn ask(
     inner: &Arc<Inner>,
-    config: &DirectConfig,
-    punch: &Arc<Punch>,
+    means: &Means,
     session: Session,
     attempt: u32,
 ) -> Result<Candidates, NoAttempt> {
@@ -34,7 +33,7 @@ pub(super) async fn ask(
         let mut channel = session.open_service_channel(DIRECT).map_err(|_| NoAttempt::Failed)?;
         drop(session);
         say(&mut channel, &DirectMessage::Begin { attempt }).await?;
-        let (own, offered) = tokio::join!(gather(inner, config, punch), hear(&mut channel, config));
+        let (own, offered) = tokio::join!(gather(inner, means), hear(&mut channel, &means.config));
         let theirs = match offered? {
             DirectMessage::Offer { attempt: of, candidates } if of == attempt => candidates,
             _ => {
@@ -49,27 +48,34 @@ pub(super) async fn ask(
     tokio::time::timeout(DEADLINE, asked).await.unwrap_or(Err(NoAttempt::Failed))
 }
 
-/// The responder's part, once the initiator has begun: which attempt, and where the initiator may be reached.
+/// The responder's part, first: which attempt the initiator begins, above `after`.
+pub(super) async fn begun(
+    mut channel: Channel,
+    config: &DirectConfig,
+    after: u32,
+) -> Result<(u32, Channel), NoAttempt> {
+    let heard = tokio::time::timeout(DEADLINE, hear(&mut channel, config)).await;
+    match heard.unwrap_or(Err(NoAttempt::Failed))? {
+        DirectMessage::Begin { attempt } if attempt > after => Ok((attempt, channel)),
+        _ => {
+            channel.reset(MALFORMED);
+            Err(NoAttempt::Failed)
+        }
+    }
+}
+
+/// The responder's part, then: where the initiator may be reached.
 pub(super) async fn answer(
     inner: &Arc<Inner>,
-    config: &DirectConfig,
-    punch: &Arc<Punch>,
+    means: &Means,
     mut channel: Channel,
-    after: u32,
-) -> Result<(u32, Candidates), NoAttempt> {
+    attempt: u32,
+) -> Result<Candidates, NoAttempt> {
     let answered = async {
-        let DirectMessage::Begin { attempt } = hear(&mut channel, config).await? else {
-            channel.reset(MALFORMED);
-            return Err(NoAttempt::Failed);
-        };
-        if attempt <= after {
-            channel.reset(MALFORMED);
-            return Err(NoAttempt::Failed);
-        }
-        let candidates = gather(inner, config, punch).await;
+        let candidates = gather(inner, means).await;
         say(&mut channel, &DirectMessage::Offer { attempt, candidates }).await?;
-        match hear(&mut channel, config).await? {
-            DirectMessage::Answer { attempt: of, candidates } if of == attempt => Ok((attempt, candidates)),
+        match hear(&mut channel, &means.config).await? {
+            DirectMessage::Answer { attempt: of, candidates } if of == attempt => Ok(candidates),
             _ => {
                 channel.reset(MALFORMED);
                 Err(NoAttempt::Failed)

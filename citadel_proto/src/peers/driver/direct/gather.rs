@@ -1,22 +1,24 @@
-//! The own addresses: those of interfaces, and what the server sees.
+//! The own addresses: those of interfaces, and what the server sees; and the own links.
 
 use super::super::client::Inner;
-use super::DirectConfig;
-use crate::driver::Punch;
-use crate::peers::direct::Candidates;
+use super::{DirectConfig, Means};
+use crate::peers::direct::{Candidates, Link};
+use if_addrs::{IfAddr, Interface};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What the peer is told.
-pub(super) async fn gather(inner: &Arc<Inner>, config: &DirectConfig, punch: &Arc<Punch>) -> Candidates {
+pub(super) async fn gather(inner: &Arc<Inner>, means: &Means) -> Candidates {
+    let Means { config, punch, .. } = means;
     // What is sent before the system has said that the socket takes anything is lost.
     punch.writable().await;
-    let observed = super::observe::ask(inner, punch).await;
+    let (observed, mapped) = tokio::join!(super::observe::ask(inner, punch), super::mapping::mapped(inner));
     let hosts = if config.interfaces { interfaces(inner, config) } else { Vec::new() };
     let hosts = hosts.into_iter().map(|ip| SocketAddr::new(ip, punch.local_addr().port()));
-    let forwarded = config.forwarded.iter().copied();
+    let forwarded = config.forwarded.iter().copied().chain(mapped);
     let reached = forwarded.chain(hosts).chain(observed).filter(|address| punch.reaches(*address));
-    Candidates::gather(reached, config.locality)
+    let tcp = means.listening.as_ref().map(|listening| listening.port());
+    Candidates::gather(reached, config.locality).with_tcp(tcp)
 }
 
 /// The addresses that the socket is bound to, in a fixed order: those of IPv6 first, which no translator hides.
@@ -31,11 +33,39 @@ pub(super) fn interfaces(inner: &Inner, config: &DirectConfig) -> Vec<IpAddr> {
     ips
 }
 
-/// Those of this machine.
+/// The links on which TCP may be used: those of the addresses that are told.
+pub(super) fn links(inner: &Inner, config: &DirectConfig) -> Vec<Link> {
+    if !config.tcp || !config.interfaces {
+        return Vec::new();
+    }
+    let mut links = inner.config.udp.as_ref().map_or_else(machine_links, |network| network.links());
+    let bind = config.bind.ip();
+    links.retain(|link| {
+        config.locality.admits(SocketAddr::new(link.ip, 1)) && (bind.is_unspecified() || bind == link.ip)
+    });
+    links
+}
+
+/// The addresses of this machine.
 fn machine() -> Vec<IpAddr> {
-    let all = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+    interfaces_of_machine().iter().map(Interface::ip).collect()
+}
+
+/// The links of this machine. One address alone is no link.
+fn machine_links() -> Vec<Link> {
+    let link = |interface: &Interface| {
+        let (ip, prefix) = match &interface.addr {
+            IfAddr::V4(v4) => (IpAddr::V4(v4.ip), v4.prefixlen),
+            IfAddr::V6(v6) => (IpAddr::V6(v6.ip), v6.prefixlen),
+        };
+        Link { ip, prefix }
+    };
+    interfaces_of_machine().iter().map(link).collect()
+}
+
+fn interfaces_of_machine() -> Vec<Interface> {
+    if_addrs::get_if_addrs().unwrap_or_else(|error| {
         log::debug!(target: "citadel::direct", "no interfaces: {error}");
         Vec::new()
-    });
-    all.iter().map(if_addrs::Interface::ip).collect()
+    })
 }

@@ -9,16 +9,20 @@ mod arrive;
 mod attempt;
 mod exchange;
 mod gather;
+mod mapping;
 mod observe;
 mod observer;
 mod seek;
+mod streams;
 
+pub use mapping::{MappingConfig, PortMapping};
 pub use observer::{Observer, ObserverError};
 pub(super) use seek::{follow, start};
 
 use self::arrive::Slot;
 use self::observe::Observed;
-use super::super::direct::{Locality, PAUSES, Packet, ProbeTimes, Tag};
+use self::streams::{Greeted, Listening};
+use super::super::direct::{Link, Locality, PAUSES, Packet, ProbeTimes, Tag};
 use super::client::Inner;
 use crate::driver::{Probes, Punch, UdpNetwork};
 use core::time::Duration;
@@ -43,6 +47,7 @@ const PROBES: usize = 64;
 
 /// Whether sessions with peers seek a path without the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a client has one")]
 pub enum Direct {
     /// They stay on lanes. No socket is opened, and no address is told to a peer.
     Off,
@@ -67,8 +72,13 @@ pub struct DirectConfig {
     pub locality: Locality,
     /// Whether the addresses of the machine's interfaces are told. They are by default: two in one network need no other.
     pub interfaces: bool,
+    /// Whether two on one link may use TCP where UDP does not pass. They may by default: while an attempt is made this end takes
+    /// TCP from its own links, at the port of `bind` if that is free. Only where `interfaces` are told.
+    pub tcp: bool,
     /// Addresses that lead here besides, such as a port that a router forwards. They are told first.
     pub forwarded: Arc<[SocketAddr]>,
+    /// Whether the router is asked for such a port. It is with the feature `port-mapping`, and cannot be without it.
+    pub port_mapping: PortMapping,
     /// Shortest and longest pause between attempts of a session. [`PAUSES`] by default.
     pub pauses: (Duration, Duration),
     /// Silence after which something is sent on a direct path. 5 s: below what address translators forget.
@@ -88,7 +98,9 @@ impl Default for DirectConfig {
             bind: (Ipv6Addr::UNSPECIFIED, 0).into(),
             locality: Locality::default(),
             interfaces: true,
+            tcp: true,
             forwarded: Arc::from([]),
+            port_mapping: PortMapping::default(),
             pauses: PAUSES,
             keep_alive: Duration::from_secs(5),
             dead_after: Duration::from_secs(15),
@@ -107,15 +119,34 @@ struct Changes {
     networks: u64,
 }
 
+/// The ways to an attempt.
+struct Ways {
+    probes: mpsc::Sender<(SocketAddr, Packet)>,
+    streams: mpsc::Sender<Greeted>,
+}
+
+/// What an attempt goes over.
+struct Means {
+    config: DirectConfig,
+    punch: Arc<Punch>,
+    /// The links on which TCP is used.
+    links: Vec<Link>,
+    /// None if there are none, or nothing can listen there.
+    listening: Option<Arc<Listening>>,
+}
+
 /// The direct paths of one client.
 pub(super) struct DirectPaths {
     config: Direct,
     socket: Mutex<Option<Arc<Punch>>>,
-    /// Where the probes of an attempt go.
-    attempts: Mutex<HashMap<Tag, mpsc::Sender<(SocketAddr, Packet)>>>,
+    /// The listener of the attempts that are made now.
+    listening: Mutex<Weak<Listening>>,
+    /// Where the packets and streams of an attempt go.
+    attempts: Mutex<HashMap<Tag, Ways>>,
     /// Whom a connection from an address may be of.
     slots: Mutex<HashMap<SocketAddr, Arc<Slot>>>,
     observed: Mutex<Observed>,
+    mapping: mapping::Mapping,
     changes: watch::Sender<Changes>,
     gone: CancellationToken,
     _gone: DropGuard,
@@ -127,9 +158,11 @@ impl DirectPaths {
         Self {
             config,
             socket: Mutex::default(),
+            listening: Mutex::default(),
             attempts: Mutex::default(),
             slots: Mutex::default(),
             observed: Mutex::default(),
+            mapping: mapping::Mapping::default(),
             changes: watch::Sender::default(),
             gone: gone.clone(),
             _gone: gone.drop_guard(),
@@ -153,6 +186,25 @@ impl DirectPaths {
         }
     }
 
+    /// What an attempt that begins now goes over.
+    fn means(&self, inner: &Arc<Inner>) -> io::Result<Means> {
+        let config = self.config().cloned().ok_or(io::ErrorKind::Unsupported)?;
+        let punch = self.socket(inner)?;
+        let links = gather::links(inner, &config);
+        let mut kept = self.listening.lock();
+        let mut listening = kept.upgrade();
+        if listening.is_none() && !links.is_empty() {
+            let started = Listening::start(inner, &config, punch.local_addr().port(), links.clone());
+            listening = started
+                .map(Arc::new)
+                .map_err(|error| log::debug!(target: "citadel::direct", "no TCP: {error}"))
+                .ok();
+            *kept = listening.as_ref().map(Arc::downgrade).unwrap_or_default();
+        }
+        drop(kept);
+        Ok(Means { config, punch, links, listening })
+    }
+
     /// The socket, bound when it is first needed.
     fn socket(&self, inner: &Arc<Inner>) -> io::Result<Arc<Punch>> {
         let config = self.config().ok_or(io::ErrorKind::Unsupported)?;
@@ -167,15 +219,21 @@ impl DirectPaths {
         let hub = inner.hub.clone();
         inner.tasks.spawn(arrive::run(Arc::downgrade(inner), Arc::clone(&punch), hub, self.gone.clone()));
         inner.tasks.spawn(route(Arc::downgrade(inner), probes));
+        mapping::start(inner, &punch);
         Ok(punch)
     }
 }
 
 fn bind(network: Option<&dyn UdpNetwork>, config: &DirectConfig) -> io::Result<(Punch, Probes)> {
-    let (address, silence) = (config.bind, (config.keep_alive, config.dead_after));
-    let bound = Punch::bind(network, address, silence);
+    let silence = (config.keep_alive, config.dead_after);
+    of_family(config.bind, |address| Punch::bind(network, address, silence))
+}
+
+/// Binds at `address`, or, where that means all addresses and the system has no IPv6, at all of IPv4.
+fn of_family<T>(address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let bound = bind(address);
     if address.ip() == Ipv6Addr::UNSPECIFIED && bound.is_err() {
-        return Punch::bind(network, (Ipv4Addr::UNSPECIFIED, address.port()).into(), silence);
+        return bind((Ipv4Addr::UNSPECIFIED, address.port()).into());
     }
     bound
 }
@@ -199,7 +257,7 @@ async fn route(inner: Weak<Inner>, mut probes: Probes) {
         let Some(inner) = inner.upgrade() else { return };
         match Tag::of(&packet) {
             Some(tag) => {
-                let attempt = inner.direct.attempts.lock().get(&tag).cloned();
+                let attempt = inner.direct.attempts.lock().get(&tag).map(|ways| ways.probes.clone());
                 // A full queue drops it, as the network may.
                 let _queued = attempt.map(|attempt| attempt.try_send((from, packet)));
             }

@@ -1,15 +1,14 @@
 //! The task of one session with a peer: seeks a direct path while a lane carries it, and ends what outlived the server for too long.
 
 use super::super::client::Inner;
-use super::attempt::{self, Of, until};
+use super::attempt::{self, Line, Of, until};
 use super::exchange::{self, NoAttempt};
 use super::gather::interfaces;
-use super::{BUSY, DIRECT, DirectConfig, NOT_SERVED};
+use super::{BUSY, DIRECT, DirectConfig, Means, NOT_SERVED};
 use crate::channel::SERVICE_PREFIX;
 use crate::driver::{Channel, ServiceChannels, Session, SessionEvent, SessionEvents};
 use crate::peers::Party;
 use crate::peers::direct::{ProbeResult, Pursuit, PursuitInput, PursuitOutput, Standing};
-use crate::session::PathKind;
 use crate::shutdown::CloseReason;
 use citadel_crypt::Timestamp;
 use citadel_crypt::ratchets::rekey::Side;
@@ -149,7 +148,7 @@ impl Seeker {
         let Some(session) = self.of.session.upgrade() else { return };
         self.standing = match session.path_kind() {
             _ if !session.has_path() => Standing::Nothing,
-            PathKind::Direct(_) => Standing::Direct,
+            kind if kind.is_direct() => Standing::Direct,
             _ => Standing::Relayed,
         };
         drop(session);
@@ -165,7 +164,7 @@ impl Seeker {
         if let Some(PursuitOutput::Begin(attempt)) = self.pursuit.as_mut().and_then(Pursuit::poll_output) {
             self.addresses = Some(interfaces(&self.inner, &config));
             let (inner, of) = (Arc::clone(&self.inner), self.of.clone());
-            self.attempt = Some(async move { (attempt, make(inner, config, of, attempt).await) }.boxed());
+            self.attempt = Some(async move { (attempt, make(inner, of, attempt).await) }.boxed());
         }
     }
 
@@ -301,15 +300,14 @@ async fn or_never<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
 }
 
 /// The initiator's attempt.
-async fn make(inner: Arc<Inner>, config: DirectConfig, of: Of, attempt: u32) -> Result<(), NoAttempt> {
-    let punch = inner.direct.socket(&inner).map_err(|error| {
-        log::debug!(target: "citadel::direct", "no socket: {error}");
-        NoAttempt::Failed
-    })?;
+async fn make(inner: Arc<Inner>, of: Of, attempt: u32) -> Result<(), NoAttempt> {
+    let means = means(&inner)?;
     let session = of.session.upgrade().ok_or(NoAttempt::Failed)?;
     let keys = exchange::keys(&session, attempt).ok_or(NoAttempt::Failed)?;
-    let candidates = exchange::ask(&inner, &config, &punch, session, attempt).await?;
-    match attempt::run(&inner, &config, &punch, &of, keys, &candidates).await {
+    // Before the peer is told where to send to.
+    let line = Line::open(&inner, keys);
+    let candidates = exchange::ask(&inner, &means, session, attempt).await?;
+    match attempt::run(line, &means, &of, &candidates).await {
         ProbeResult::Direct => Ok(()),
         ProbeResult::Nothing => Err(NoAttempt::Failed),
     }
@@ -317,17 +315,24 @@ async fn make(inner: Arc<Inner>, config: DirectConfig, of: Of, attempt: u32) -> 
 
 /// The responder's.
 async fn take_part(inner: Arc<Inner>, config: DirectConfig, of: Of, channel: Channel, after: u32) -> Ended {
-    let taken = async {
-        let punch = inner.direct.socket(&inner).map_err(|_| NoAttempt::Failed)?;
-        let (attempt, candidates) = exchange::answer(&inner, &config, &punch, channel, after).await?;
-        let keys = of.session.upgrade().and_then(|session| exchange::keys(&session, attempt));
-        Ok((punch, attempt, candidates, keys.ok_or(NoAttempt::Failed)?))
+    let (attempt, channel) = match exchange::begun(channel, &config, after).await {
+        Ok(begun) => begun,
+        Err(why) => return (after, Err(why)),
     };
-    match taken.await {
-        Ok((punch, attempt, candidates, keys)) => {
-            attempt::run(&inner, &config, &punch, &of, keys, &candidates).await;
-            (attempt, Ok(()))
-        }
-        Err(why) => (after, Err(why)),
-    }
+    let taken = async {
+        let means = means(&inner)?;
+        let keys = of.session.upgrade().and_then(|session| exchange::keys(&session, attempt));
+        let line = Line::open(&inner, keys.ok_or(NoAttempt::Failed)?);
+        let candidates = exchange::answer(&inner, &means, channel, attempt).await?;
+        attempt::run(line, &means, &of, &candidates).await;
+        Ok(())
+    };
+    (attempt, taken.await)
+}
+
+fn means(inner: &Arc<Inner>) -> Result<Means, NoAttempt> {
+    inner.direct.means(inner).map_err(|error| {
+        log::debug!(target: "citadel::direct", "no socket: {error}");
+        NoAttempt::Failed
+    })
 }

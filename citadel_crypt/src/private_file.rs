@@ -2,7 +2,8 @@
 //!
 //! Owns: the second name, the mode, the folder's sync. Never: what stands in a file, and whether an old one is replaced.
 
-use std::fs::{self, Metadata, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,36 @@ impl Beside {
     pub fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Removes the files beside `path` with such an ending, whatever number they have: a process that was killed has left them. Only
+    /// who knows that none is being written may do so. What cannot be removed stays, and is logged.
+    pub fn remove_left_behind(path: &Path, ending: &str) {
+        let Some(name) = path.file_name() else { return };
+        let entries = match fs::read_dir(folder(path)) {
+            Ok(entries) => entries.filter_map(Result::ok),
+            Err(error) => return log::warn!(target: "citadel::files", "what was left behind stays: {error}"),
+        };
+        let is_left = |entry: &DirEntry| {
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            is_file && is_beside(&entry.file_name(), name, ending)
+        };
+        entries.filter(is_left).for_each(|entry| drop(Self(entry.path())));
+    }
+}
+
+/// Whether `found` is `NAME.UNIQUE.ENDING`.
+fn is_beside(found: &OsStr, name: &OsStr, ending: &str) -> bool {
+    let rest = found.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+    let rest = rest.and_then(|rest| rest.strip_prefix(b"."));
+    let unique =
+        rest.and_then(|rest| rest.strip_suffix(ending.as_bytes())).and_then(|rest| rest.strip_suffix(b"."));
+    unique.is_some_and(|unique| {
+        unique.len() == 16 && unique.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Drop for Beside {
@@ -66,6 +97,5 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    fs::File::open(folder(path))?.sync_all()
 }

@@ -1,5 +1,5 @@
 //! A backend whose writes are watched: somebody is told before each begins and once it is durable, may hold it up, and may have
-//! it fail.
+//! it fail; likewise before what peers have said is read.
 
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, UserName};
@@ -60,7 +60,16 @@ writes! {
     Flush = "flush";
 }
 
-/// Who watches. A future of it that waits holds up the write, and nothing else.
+/// A method of [`Backend`] that reads what two parties or their devices have said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each is the method of its name")]
+pub enum Read {
+    Pair,
+    Outlines,
+    Vouches,
+}
+
+/// Who watches. A future of it that waits holds up the read or write, and nothing else.
 #[async_trait]
 pub trait Watcher: Send + Sync + 'static {
     /// Before `write` begins.
@@ -73,8 +82,21 @@ pub trait Watcher: Send + Sync + 'static {
     }
 
     /// `write` succeeded and is durable; nobody has heard of it yet.
-    async fn done(&self, write: Write) {
+    ///
+    /// # Errors
+    /// Are what the caller hears instead.
+    async fn done(&self, write: Write) -> Result<(), BackendError> {
         let _ = write;
+        Ok(())
+    }
+
+    /// Before `read` begins.
+    ///
+    /// # Errors
+    /// Are the read's, which then does not begin.
+    async fn reads(&self, read: Read) -> Result<(), BackendError> {
+        let _ = read;
+        Ok(())
     }
 }
 
@@ -97,7 +119,7 @@ impl<B: Backend, W: Watcher> Watched<B, W> {
     ) -> Result<T, BackendError> {
         self.watcher.begins(write).await?;
         let done = call.await?;
-        self.watcher.done(write).await;
+        self.watcher.done(write).await?;
         Ok(done)
     }
 }
@@ -226,6 +248,7 @@ impl<B: Backend, W: Watcher> Backend for Watched<B, W> {
     }
 
     async fn pair(&self, a: Cid, b: Cid) -> Result<Option<StoredPair>, BackendError> {
+        self.watcher.reads(Read::Pair).await?;
         self.store.pair(a, b).await
     }
 
@@ -239,6 +262,7 @@ impl<B: Backend, W: Watcher> Backend for Watched<B, W> {
     }
 
     async fn outlines(&self, of: Cid) -> Result<Vec<(Cid, Pair)>, BackendError> {
+        self.watcher.reads(Read::Outlines).await?;
         self.store.outlines(of).await
     }
 
@@ -265,6 +289,7 @@ impl<B: Backend, W: Watcher> Backend for Watched<B, W> {
     }
 
     async fn vouches(&self, cid: Cid) -> Result<Vec<Vec<u8>>, BackendError> {
+        self.watcher.reads(Read::Vouches).await?;
         self.store.vouches(cid).await
     }
 

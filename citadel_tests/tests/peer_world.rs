@@ -12,5 +12,7 @@ mod hostile_server;
 mod liar;
 #[path = "peer_world/seeds.rs"]
 mod seeds;
+#[path = "peer_world/takes_back.rs"]
+mod takes_back;
 #[path = "peer_world/trips.rs"]
 mod trips;

@@ -38,10 +38,16 @@ mod hostile_peer;
 mod leaving;
 #[path = "peers/meeting.rs"]
 mod meeting;
+#[path = "peers/notices.rs"]
+mod notices;
 #[path = "peers/path_changes.rs"]
 mod path_changes;
 #[path = "peers/people.rs"]
 mod people;
+#[path = "peers/pin_file.rs"]
+mod pin_file;
+#[path = "peers/rates.rs"]
+mod rates;
 #[path = "peers/raw.rs"]
 mod raw;
 #[path = "peers/rekey.rs"]

@@ -47,6 +47,12 @@ pub struct RateLimits {
     pub confirmations_per_device: Option<Rate>,
     /// Requests of a party to be somebody's peer. 20, then one each 30 s.
     pub peer_requests_per_party: Option<Rate>,
+    /// What a party looks for or begins to watch: other parties, its own pairs, the observation port. 128, then two a second: an
+    /// address book is looked up in minutes, and a directory is not drained.
+    pub peer_look_ups_per_party: Option<Rate>,
+    /// Acceptances, declines, removals and blocks of a party, and disowns of each of its devices. 128, then two a second: as many
+    /// requests as wait for an answer are answered twice at once, and a peer that is removed is removed now.
+    pub peer_answers_per_party: Option<Rate>,
     /// Most entries of each of these tables, about 100 bytes each. 65,536.
     pub max_keys: usize,
 }
@@ -54,6 +60,7 @@ pub struct RateLimits {
 impl Default for RateLimits {
     fn default() -> Self {
         let rate = |burst, seconds| Some(Rate::new(burst, Duration::from_secs(seconds)));
+        let half_a_second = |burst| Some(Rate::new(burst, Duration::from_millis(500)));
         Self {
             registrations_per_address: rate(20, 30),
             passwords_per_address: rate(20, 10),
@@ -61,6 +68,8 @@ impl Default for RateLimits {
             passwords_per_user: rate(10, 60),
             confirmations_per_device: rate(5, 60),
             peer_requests_per_party: rate(20, 30),
+            peer_look_ups_per_party: half_a_second(128),
+            peer_answers_per_party: half_a_second(128),
             max_keys: 1 << 16,
         }
     }
@@ -76,6 +85,8 @@ impl RateLimits {
             passwords_per_user: None,
             confirmations_per_device: None,
             peer_requests_per_party: None,
+            peer_look_ups_per_party: None,
+            peer_answers_per_party: None,
             max_keys: 0,
         }
     }

@@ -110,6 +110,8 @@ pub(crate) struct Limits {
     per_user: Option<Limit>,
     per_device: Option<Limit>,
     per_party: Option<Limit>,
+    look_ups: Option<Limit>,
+    answers: Option<Limit>,
 }
 
 impl Limits {
@@ -125,6 +127,8 @@ impl Limits {
             per_user: limit(rates.passwords_per_user),
             per_device: limit(rates.confirmations_per_device),
             per_party: limit(rates.peer_requests_per_party),
+            look_ups: limit(rates.peer_look_ups_per_party),
+            answers: limit(rates.peer_answers_per_party),
         })
     }
 
@@ -159,6 +163,21 @@ impl Limits {
         self.take(self.per_party.as_ref(), now, Purpose::Party, party)
     }
 
+    /// `party` looks for somebody, or begins to watch: may it?
+    pub(super) fn look_up_peer(&self, now: Timestamp, party: &[u8]) -> Result<(), Duration> {
+        self.take(self.look_ups.as_ref(), now, Purpose::Party, party)
+    }
+
+    /// `party` answers somebody, removes or blocks somebody: may it?
+    pub(super) fn answer_peer(&self, now: Timestamp, party: &[u8]) -> Result<(), Duration> {
+        self.take(self.answers.as_ref(), now, Purpose::Party, party)
+    }
+
+    /// The device of `party` disowns another: may it? Whatever the party's other devices have used up.
+    pub(super) fn disown(&self, now: Timestamp, party: &[u8], peer: &[u8; 32]) -> Result<(), Duration> {
+        self.take(self.answers.as_ref(), now, Purpose::Device, &[party, &peer[..]].concat())
+    }
+
     fn take(
         &self,
         limit: Option<&Limit>,
@@ -176,7 +195,7 @@ impl Limits {
     /// Entries in memory, of all limits.
     pub(super) fn keys(&self) -> usize {
         let by_address = [&self.registrations, &self.attempts, &self.failures];
-        let by_name = [&self.per_user, &self.per_device, &self.per_party];
+        let by_name = [&self.per_user, &self.per_device, &self.per_party, &self.look_ups, &self.answers];
         by_address.into_iter().chain(by_name).flatten().map(|limit| limit.cells.len()).sum()
     }
 }

@@ -175,11 +175,10 @@ impl Hub {
         self.dial(dialer, config, own, None).await
     }
 
-    /// From now on the session of an attempt is one like any other. False if it ends.
-    pub(crate) fn keep(&self, session: &Session) -> bool {
-        let is_kept = session.shared().keep();
+    /// From now on the session of an attempt is one like any other, unless it ends.
+    pub(crate) fn keep(&self, session: &Session) {
+        session.shared().keep();
         self.inner.registry.arrivals.send_modify(|count| *count += 1);
-        is_kept
     }
 
     async fn dial(

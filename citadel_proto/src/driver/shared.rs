@@ -395,12 +395,12 @@ impl Shared {
         });
     }
 
-    /// Keeps it, if it is open. Says whether it is kept.
-    pub(super) fn keep(&self) -> bool {
+    /// Keeps it, if it is open.
+    pub(super) fn keep(&self) {
         self.act(|core, _| {
             core.is_kept |= core.is_running();
-            (core.is_kept, Wake::Nobody)
-        })
+            ((), Wake::Nobody)
+        });
     }
 
     /// Ends it unless it is kept.

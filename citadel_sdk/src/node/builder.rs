@@ -156,9 +156,10 @@ impl<K: NetKernel> NodeBuilder<K> {
         self
     }
 
-    /// Where a client keeps what it knows of its peers' devices: [`FilePins`](crate::FilePins) in a file. Without one it is
-    /// kept in memory, and who a peer is is taken from the statements of its registration again after a restart; also of one that
-    /// was removed, if the server shows them. A file has one node at a time.
+    /// Where a client keeps what it knows of its peers' devices, and whom its user took back: [`FilePins`](crate::FilePins) in a
+    /// file, which has one node at a time. Without one it is kept in memory ([`MemoryPins`](crate::MemoryPins)), and after a
+    /// restart the node begins anew: who a peer is is taken from the statements of its registration again, also of one that was
+    /// removed, blocked or declined, or of a device that was disowned, if the server shows them.
     pub fn pins(mut self, store: impl PinStore) -> Self {
         self.pins = Arc::new(store);
         self

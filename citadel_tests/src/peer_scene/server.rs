@@ -30,6 +30,12 @@ impl Server {
         Self::with_kernel(EmptyKernel, setup, networks).await
     }
 
+    /// Starts one that keeps everything in `backend`.
+    pub async fn on(backend: Arc<dyn Backend>, setup: &Setup, networks: &[Network]) -> Self {
+        let identity = Arc::new(Identity::generate());
+        Self::with(EmptyKernel, setup.clone(), networks.to_vec(), identity, backend).await
+    }
+
     /// Kills it: its networks go down in one moment, nobody is told anything; then another one with the same identity and the
     /// same storage is there.
     pub async fn restarted(self) -> Self {

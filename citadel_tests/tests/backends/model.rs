@@ -74,3 +74,32 @@ fn answers_are_those_of_the_model(#[values(Kind::Memory, Kind::Redb, Kind::Seale
         runtime.block_on(agrees(kind, ops));
     });
 }
+
+/// Pairs of three accounts that are all there, with little room: what is over goes, and what is not stays.
+fn ops_of_pairs() -> impl Strategy<Value = Vec<Op>> {
+    let half = || prop_oneof![2 => Just(0_u8), 4 => Just(1), 1 => Just(2), 3 => Just(3), 1 => Just(4)];
+    let at = prop_oneof![3 => 0..20_u16, 2 => 20..40_u16];
+    let expected = prop_oneof![8 => Just(Expected::Any), 1 => Just(Expected::Current)];
+    let put = (0..3_u8, 1..3_u8, half(), half(), at, expected, 1..3_u8).prop_map(
+        |(account, step, lower, upper, at, expected, most)| {
+            Op::PutPair(account, (account + step) % 3, lower + 5 * upper, at, expected, most)
+        },
+    );
+    let op = prop_oneof![
+        12 => put,
+        1 => (0..3_u8, 0..3_u8).prop_map(|(a, b)| Op::Pair(a, b)),
+        1 => (0..3_u8).prop_map(|a| Op::Pairs(a, None, 3)),
+    ];
+    let accounts = (0..3_u8).map(|number| Op::Create(number, number, 0)).collect::<Vec<_>>();
+    proptest::collection::vec(op, 4..24).prop_map(move |ops| accounts.iter().cloned().chain(ops).collect())
+}
+
+#[rstest]
+fn pairs_come_go_and_lapse_as_in_the_model(#[values(Kind::Memory, Kind::Redb, Kind::Sealed)] kind: Kind) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let cases = if kind == Kind::Memory { 512 } else { 64 };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(ops in ops_of_pairs())| {
+        runtime.block_on(agrees(kind, ops));
+    });
+}

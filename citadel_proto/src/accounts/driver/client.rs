@@ -16,7 +16,8 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 /// How long an answer may take. 10 s: the server may have 64 passwords before ours.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Why a request has no answer, or not the wanted one.
+/// Why a request has no answer, or not the wanted one. One about peers fails with
+/// [`PeersCallError`](crate::peers::PeersCallError), which says what the two have not in common.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {

@@ -177,6 +177,21 @@ impl Accounts {
         self.inner.rules.load().limits.ask_peer(self.inner.clock.now(), party)
     }
 
+    /// Whether `party` may look for somebody now, or begin to watch; else when.
+    pub(crate) fn may_look_up_peer(&self, party: &[u8]) -> Result<(), Duration> {
+        self.inner.rules.load().limits.look_up_peer(self.inner.clock.now(), party)
+    }
+
+    /// Whether `party` may answer, remove or block somebody now; else when.
+    pub(crate) fn may_answer_peer(&self, party: &[u8]) -> Result<(), Duration> {
+        self.inner.rules.load().limits.answer_peer(self.inner.clock.now(), party)
+    }
+
+    /// Whether the device `peer` of `party` may disown another now; else when.
+    pub(crate) fn may_disown(&self, party: &[u8], peer: PeerId) -> Result<(), Duration> {
+        self.inner.rules.load().limits.disown(self.inner.clock.now(), party, &peer.0)
+    }
+
     /// Where the accounts are stored.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.inner.backend

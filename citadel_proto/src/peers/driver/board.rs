@@ -6,6 +6,7 @@ use super::super::{Pair, Party, Shown};
 use super::direct::Observer;
 use super::floor::{Floor, Lane, Listed, Seat, Seated, Stale, Told};
 use super::transient::Full;
+use super::turns::Turns;
 use crate::accounts::{Accounts, Watcher};
 use crate::backend::{Backend, BackendError, Conflict, Limit, PairLimits, Revision, UnixTime};
 use crate::driver::Session;
@@ -15,7 +16,7 @@ use core::fmt;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,17 +40,26 @@ pub(super) struct Inner {
     pub(super) server: PeerId,
     pub(super) tasks: TaskTracker,
     pub(super) floor: Mutex<Floor>,
-    /// Held while what devices say of each other is looked at and kept.
-    pub(super) vouching: AsyncMutex<()>,
+    /// Taken while what devices of an account say of each other is looked at and kept.
+    pub(super) vouching: Turns<Cid>,
     /// Where clients are told how they are seen, if anywhere.
     pub(super) observer: OnceLock<Arc<Observer>>,
+}
+
+/// What an act has made of a pair.
+struct Acted {
+    before: Pair,
+    /// What it is, or would be if it was done.
+    after: Pair,
+    /// Whether it was done, as far as the store says.
+    outcome: Result<(), PeerAskError>,
 }
 
 impl Switchboard {
     /// The switchboard of the server `server`, whose accounts these are. What it has to do is done in `tasks`, each of which
     /// ends with its session.
     pub fn new(accounts: Accounts, server: PeerId, tasks: TaskTracker) -> Self {
-        let (floor, vouching) = (Mutex::default(), AsyncMutex::default());
+        let (floor, vouching) = (Mutex::default(), Turns::default());
         let inner = Inner { accounts, server, tasks, floor, vouching, observer: OnceLock::new() };
         let inner = Arc::new(inner);
         let weak = Arc::downgrade(&inner);
@@ -168,11 +178,12 @@ impl Inner {
         Ok(outlines)
     }
 
-    /// Does `act` of `own` about `other`: durable when it resolves, and told to both. Says whether it changed anything.
+    /// Does `act` of `own` about `other`: durable when it resolves, and told to both. Says whether it changed anything. Who would
+    /// have been told is told as well if the store cannot say whether it was done: what is told is read then.
     pub(super) async fn act(&self, own: Party, other: Party, act: Act) -> Result<bool, PeerAskError> {
         let now = self.accounts.unix();
         let limits = PairLimits { pairs: MOST_PAIRS, requests: MOST_REQUESTS, now };
-        let (before, after) = match (own, other) {
+        let Acted { before, after, outcome } = match (own, other) {
             (Party::Account(a), Party::Account(b)) => self.act_stored((a, b), act, limits).await?,
             _ => self.act_in_memory(own, other, act, limits)?,
         };
@@ -185,7 +196,7 @@ impl Inner {
         // Who is blocked is told nothing, not even that there is nothing to tell.
         self.tell(own, other, mine);
         self.tell(other, own, theirs);
-        Ok(mine)
+        outcome.map(|()| mine)
     }
 
     async fn act_stored(
@@ -193,21 +204,24 @@ impl Inner {
         (a, b): (Cid, Cid),
         act: Act,
         limits: PairLimits,
-    ) -> Result<(Pair, Pair), PeerAskError> {
+    ) -> Result<Acted, PeerAskError> {
         let (own, other) = (Party::Account(a), Party::Account(b));
         for _ in 0..TRIES {
             let stored = self.backend().pair(a, b).await.map_err(failed)?;
             let (pair, revision): (Pair, Option<Revision>) =
                 stored.map(|stored| (stored.pair, Some(stored.revision))).unwrap_or_default();
             let next = apply(&pair, own, other, act.clone(), limits.now)?;
-            if next == pair {
-                return Ok((pair, next));
-            }
-            match self.backend().put_pair(a, b, &next, revision, limits).await {
-                Ok(_) => return Ok((pair, next)),
-                Err(BackendError::Conflict(Conflict::Revision(_))) => {}
-                Err(error) => return Err(failed(error)),
-            }
+            let outcome = if next == pair {
+                Ok(())
+            } else {
+                match self.backend().put_pair(a, b, &next, revision, limits).await {
+                    Ok(_) => Ok(()),
+                    Err(BackendError::Conflict(Conflict::Revision(_))) => continue,
+                    Err(error @ BackendError::Io(_)) => Err(failed(error)),
+                    Err(error) => return Err(failed(error)),
+                }
+            };
+            return Ok(Acted { before: pair, after: next, outcome });
         }
         Err(PeerAskError::Conflict)
     }
@@ -218,7 +232,7 @@ impl Inner {
         other: Party,
         act: Act,
         limits: PairLimits,
-    ) -> Result<(Pair, Pair), PeerAskError> {
+    ) -> Result<Acted, PeerAskError> {
         let mut floor = self.floor.lock();
         let is_there = |party: Party| party.cid().is_some() || floor.seats.contains_key(&party);
         if !is_there(own) || !is_there(other) {
@@ -227,7 +241,7 @@ impl Inner {
         let pair = floor.transient.pair(own, other);
         let next = apply(&pair, own, other, act, limits.now)?;
         floor.transient.put(own, other, &next, limits).map_err(|Full| PeerAskError::Full)?;
-        Ok((pair, next))
+        Ok(Acted { before: pair, after: next, outcome: Ok(()) })
     }
 
     /// The pair of `party` and `other` is to be told to `party` again, if that changed anything for it.
@@ -238,13 +252,12 @@ impl Inner {
         }
     }
 
-    /// Every peer of a party is told of its vouches anew, and so are its own devices.
-    pub(super) async fn tell_vouches(&self, party: Party) -> Result<(), PeerAskError> {
+    /// Every peer of a party that is there is told of its vouches anew, and so are its own devices. They are those who are told when
+    /// it comes and goes: a seat is among them before it is told of vouches, and nothing has to be read to find it.
+    pub(super) fn tell_vouches(&self, party: Party) {
         self.tell(party, party, true);
-        for (other, pair) in self.outlines(party).await? {
-            self.tell(other, party, pair.is_agreed());
-        }
-        Ok(())
+        let told = self.floor.lock().watchers(party, Stale::Pair);
+        tell_of(party, told);
     }
 
     /// Which devices of `of`, a peer, are there. `seat` is told from now on when that changes.

@@ -114,11 +114,26 @@ impl Known {
         }
     }
 
+    /// Whether it is a peer as far as its pin says so.
+    const fn rests_on_pin(&self) -> bool {
+        matches!(self.view.shown, Shown::Peers { .. }) && matches!(self.fault, None | Some(PinError::NotKept))
+    }
+
     fn info(&self) -> PeerInfo {
         let View { party, user, display_name, blocked, online, .. } = self.view.clone();
         let (standing, pinned) = (self.standing(), self.pinned.clone());
         PeerInfo { party, user, display_name, standing, is_blocked: blocked, online, pinned }
     }
+}
+
+/// What is shown of a pin that stands.
+const fn pinned(pinned: Pinned) -> (Option<Pinned>, Option<PinError>) {
+    (Some(pinned), None)
+}
+
+/// What is shown of one that does not.
+const fn at_fault(fault: PinError) -> (Option<Pinned>, Option<PinError>) {
+    (None, Some(fault))
 }
 
 /// Most parties that a server may speak of. 2,048: twice the pairs that an honest one keeps of a party, for those that come while
@@ -148,10 +163,16 @@ pub(super) struct Book {
     pub(super) changes: watch::Sender<u64>,
 }
 
+/// A session with a server, as who tells the book. Numbered as they begin.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Teller(u64);
+
 #[derive(Default)]
 struct Pages {
     known: BTreeMap<Party, Known>,
-    /// Whom of them the server has spoken of in this session.
+    /// Whose word counts: the last that began.
+    teller: Teller,
+    /// Whom of them it has spoken of.
     told: BTreeSet<Party>,
     /// It has told everything that there was.
     is_whole: bool,
@@ -162,15 +183,50 @@ impl Book {
         Self { pages: Mutex::default(), changes: watch::Sender::new(0) }
     }
 
+    /// Another session begins to tell everything that there is. What was known before stands until it has, and no word of one
+    /// before it counts any more.
+    pub(super) fn begin(&self) -> Teller {
+        self.change(|pages| {
+            pages.teller = Teller(pages.teller.0 + 1);
+            pages.told.clear();
+            pages.is_whole = false;
+            pages.teller
+        })
+    }
+
+    /// A change that `teller` tells of, if its word counts; whether it does.
+    fn change_by(&self, teller: Teller, change: impl FnOnce(&mut Pages)) -> bool {
+        self.change(|pages| {
+            let counts = pages.teller == teller;
+            if counts {
+                change(pages);
+            }
+            counts
+        })
+    }
+
     fn change<R>(&self, change: impl FnOnce(&mut Pages) -> R) -> R {
         let result = change(&mut self.pages.lock());
         self.changes.send_modify(|count| *count += 1);
         result
     }
 
-    /// A pair is as it is told now.
-    pub(super) fn put(&self, known: Known) {
-        self.change(|pages| {
+    /// A pair is as it is told now. Unless its statements are at `fault`, what makes peers of the two is what `stands` by now: it is
+    /// asked where nothing else can change what is shown, so what was taken back since they were looked at stays so. Whether the
+    /// word of `teller` counts.
+    pub(super) fn put(
+        &self,
+        teller: Teller,
+        view: View,
+        fault: Option<PinError>,
+        stands: impl FnOnce() -> Result<Pinned, PinError>,
+    ) -> bool {
+        self.change_by(teller, |pages| {
+            let (pinned, fault) = match &view.shown {
+                Shown::Peers { .. } if fault.is_none() => stands().map_or_else(at_fault, pinned),
+                _ => (None, fault),
+            };
+            let known = Known { view, pinned, fault };
             let (party, Pages { known: all, told, .. }) = (known.view.party, pages);
             if known.view.shown == Shown::None && !known.view.blocked {
                 all.remove(&party);
@@ -179,7 +235,7 @@ impl Book {
                 all.insert(party, bounded(all, known));
                 told.insert(party);
             }
-        });
+        })
     }
 
     /// Whether the server may speak of `party`: of one that it has spoken of always, of others as long as they are not too many.
@@ -188,8 +244,8 @@ impl Book {
         known.len() < MOST_KNOWN || known.contains_key(&party)
     }
 
-    pub(super) fn put_presence(&self, party: Party, online: Vec<PeerId>) {
-        self.change(|pages| {
+    pub(super) fn put_presence(&self, teller: Teller, party: Party, online: Vec<PeerId>) {
+        self.change_by(teller, |pages| {
             if let Some(known) = pages.known.get_mut(&party) {
                 known.view.online = online;
             }
@@ -206,28 +262,28 @@ impl Book {
         });
     }
 
-    /// What a pin is now.
-    pub(super) fn put_pin(&self, party: Party, pinned: Option<Pinned>) {
+    /// The pin of a peer has changed: it is what `stands` by now. Statements that are at fault pin nothing all the same.
+    pub(super) fn look_at_pin(&self, party: Party, stands: impl FnOnce() -> Result<Pinned, PinError>) {
         self.change(|pages| {
-            if let Some(known) = pages.known.get_mut(&party) {
-                known.pinned = pinned;
-                known.fault = None;
+            let known = pages.known.get_mut(&party);
+            if let Some(known) = known.filter(|known| known.rests_on_pin()) {
+                (known.pinned, known.fault) = stands().map_or_else(at_fault, pinned);
             }
         });
     }
 
     /// The server has told everything: what it did not speak of is no more.
-    pub(super) fn set_whole(&self) {
-        self.change(|pages| {
-            let Pages { known, told, is_whole } = pages;
+    pub(super) fn set_whole(&self, teller: Teller) {
+        self.change_by(teller, |pages| {
+            let Pages { known, told, is_whole, .. } = pages;
             known.retain(|party, _| told.contains(party));
             *is_whole = true;
         });
     }
 
     /// The session with the server is over: who is there is not known any more, the rest stands.
-    pub(super) fn lose_server(&self) {
-        self.change(|pages| {
+    pub(super) fn lose_server(&self, teller: Teller) {
+        self.change_by(teller, |pages| {
             pages.is_whole = false;
             pages.told.clear();
             pages.known.values_mut().for_each(|known| known.view.online.clear());

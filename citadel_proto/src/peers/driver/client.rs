@@ -144,10 +144,15 @@ impl PeerClient {
     pub async fn attach(&self, session: Session) -> Result<(), PeersError> {
         let instance = session.instance();
         let (uplink, recv) = Uplink::open(session).await?;
-        *self.inner.attached.lock() = Some(instance);
-        self.inner.uplink.send_replace(Some(Arc::clone(&uplink)));
+        let teller = {
+            // One after the other: who is asked and whose word counts are the same session.
+            let mut attached = self.inner.attached.lock();
+            *attached = Some(instance);
+            self.inner.uplink.send_replace(Some(Arc::clone(&uplink)));
+            self.inner.book.begin()
+        };
         self.inner.tasks.spawn(direct::follow(Arc::clone(&self.inner), uplink.session.events()));
-        self.inner.tasks.spawn(feed::run(Arc::clone(&self.inner), Arc::clone(&uplink), recv));
+        self.inner.tasks.spawn(feed::run(Arc::clone(&self.inner), Arc::clone(&uplink), teller, recv));
         uplink.ask(&PeerAsk::Watch).await?;
         let whole = self.inner.book.wait(|book| book.is_whole().then_some(()));
         tokio::select! {
@@ -331,8 +336,8 @@ impl PeerClient {
     pub async fn mark_verified(&self, party: Party, device: PeerId) -> Result<(), PeersError> {
         let here = self.inner.uplink()?.here();
         match self.inner.pins.mark_verified(here, party, device).await? {
-            Ok(pinned) => {
-                self.inner.book.put_pin(party, Some(pinned));
+            Ok(()) => {
+                self.inner.book.look_at_pin(party, || self.inner.pins.stands((here.server, party)));
                 Ok(())
             }
             Err(PinError::Unknown | PinError::Withdrawn) => Err(PeersError::NotPeer),
@@ -434,19 +439,25 @@ impl Inner {
         self.book.get(party).map(|known| known.view.shown)
     }
 
-    /// Checks a request and accepts it.
-    pub(super) async fn accept(
-        &self,
-        party: Party,
-        request: &[u8],
-        expect: Option<PeerId>,
-    ) -> Result<(), PeersError> {
+    /// The user accepts a request.
+    async fn accept(&self, party: Party, request: &[u8], expect: Option<PeerId>) -> Result<(), PeersError> {
         let uplink = self.uplink()?;
-        let checked = check_request(request, &self.standpoint(&uplink, party), expect)?;
-        let acceptance = self.say(&uplink, party, move |number| checked.acceptance(number).into()).await?;
+        let acceptance = self.acceptance(&uplink, party, request, expect).await?;
         self.pins.want((uplink.server, party), expect);
         uplink.ask(&PeerAsk::Accept { to: party, statement: acceptance }).await?;
         Ok(())
+    }
+
+    /// Checks a request; the acceptance of it.
+    pub(super) async fn acceptance(
+        &self,
+        uplink: &Uplink,
+        party: Party,
+        request: &[u8],
+        expect: Option<PeerId>,
+    ) -> Result<Vec<u8>, PeersError> {
+        let checked = check_request(request, &self.standpoint(uplink, party), expect)?;
+        self.say(uplink, party, move |number| checked.acceptance(number).into()).await
     }
 
     /// What the numbers of an own device's statements rise with, if it says less than one in a second.

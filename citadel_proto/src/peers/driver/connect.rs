@@ -316,7 +316,7 @@ async fn meet(inner: &Arc<Inner>, from: Party, trust: PeerTrust, identified: Ide
     match answer.await {
         Ok(Ok(abandoned)) => {
             let grant = Grant { cid: None, resume: inner.config.session.resume };
-            let heard = abandoned.run_until_cancelled(accept_and_hear(inner, identified, grant)).await;
+            let heard = abandoned.run_until_cancelled(accept_and_hear(identified, grant)).await;
             match heard {
                 Some(Ok(session)) => meetings::established(inner, device, id, &session),
                 Some(Err(error)) => failed(&error),
@@ -328,12 +328,9 @@ async fn meet(inner: &Arc<Inner>, from: Party, trust: PeerTrust, identified: Ide
     }
 }
 
-/// The session of an accepted attempt, once the peer has shown that it keeps it. Dropped before that, it is aborted.
-async fn accept_and_hear(
-    inner: &Inner,
-    identified: Identified,
-    grant: Grant,
-) -> Result<Session, EstablishError> {
+/// The session of an accepted attempt, once the peer has shown that it keeps it; this end does when its meeting says so. Dropped
+/// before that, it is aborted.
+async fn accept_and_hear(identified: Identified, grant: Grant) -> Result<Session, EstablishError> {
     let session = identified.accept_attempt(grant).await?;
     let mut events = session.events();
     // A lane that goes before it carried a word is an attempt that was given up: nothing is to be resumed.
@@ -343,11 +340,7 @@ async fn accept_and_hear(
         greeting = session.accept_service_channel() => matches!(greeting, Ok(Some(_))),
         () = given_up => false,
     };
-    if is_heard && inner.hub.keep(&session) {
-        Ok(session)
-    } else {
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted).into())
-    }
+    if is_heard { Ok(session) } else { Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()) }
 }
 
 /// Shows the peer that this end keeps the session.
@@ -358,3 +351,6 @@ pub(super) fn greet(session: &Session) {
         Err(error) => log::debug!(target: "citadel::peers", "session {}: {error}", session.instance()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,10 @@
 
 use super::super::message::{PeerAnswer, PeerAsk, View};
 use super::super::{Party, PinError, Shown, wire};
-use super::book::Known;
-use super::client::Inner;
+use super::book::{Known, Teller};
+use super::client::{Inner, PeersError};
 use super::connect;
-use super::uplink::{Accepting, PeersCallError, Uplink};
+use super::uplink::{Errand, PeersCallError, Uplink};
 use crate::channel::{RELAY, SERVICE_PREFIX};
 use crate::driver::{Channel, RecvHalf};
 use crate::errors::RecvError;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 const NOT_SERVED: u32 = 1;
 
 /// Runs until the session with the server is over, or its service of peers.
-pub(super) async fn run(inner: Arc<Inner>, uplink: Arc<Uplink>, mut recv: RecvHalf) {
-    let mut feed = Feed { inner: &inner, uplink: &uplink, ahead: None };
+pub(super) async fn run(inner: Arc<Inner>, uplink: Arc<Uplink>, teller: Teller, mut recv: RecvHalf) {
+    let mut feed = Feed { inner: &inner, uplink: &uplink, teller, ahead: None };
     let why = loop {
         tokio::select! {
             biased;
@@ -40,16 +40,14 @@ pub(super) async fn run(inner: Arc<Inner>, uplink: Arc<Uplink>, mut recv: RecvHa
     };
     log::debug!(target: "citadel::peers", "session {}: {why}", uplink.session.instance());
     uplink.end(why);
-    let was_ours = inner.uplink.send_if_modified(|current| {
+    inner.uplink.send_if_modified(|current| {
         let is_ours = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &uplink));
         if is_ours {
             *current = None;
         }
         is_ours
     });
-    if was_ours {
-        inner.book.lose_server();
-    }
+    inner.book.lose_server(teller);
 }
 
 /// A lane that leads here, in a task of its own.
@@ -63,6 +61,7 @@ fn take(inner: &Arc<Inner>, uplink: &Arc<Uplink>, channel: Channel) {
 struct Feed<'a> {
     inner: &'a Arc<Inner>,
     uplink: &'a Arc<Uplink>,
+    teller: Teller,
     /// What came ahead of a view, of the one party that the next view has to be of.
     ahead: Option<(Party, Vec<Vec<u8>>)>,
 }
@@ -85,8 +84,10 @@ impl Feed<'_> {
                 self.see(view).await;
             }
             Some(PeerAnswer::Vouches { party, vouches }) => self.keep_ahead(party, vouches)?,
-            Some(PeerAnswer::Presence { party, online }) => self.inner.book.put_presence(party, online),
-            Some(PeerAnswer::Synced) => self.inner.book.set_whole(),
+            Some(PeerAnswer::Presence { party, online }) => {
+                self.inner.book.put_presence(self.teller, party, online)
+            }
+            Some(PeerAnswer::Synced) => self.inner.book.set_whole(self.teller),
             Some(_) => return Err(PeersCallError::Malformed),
             None => {}
         }
@@ -118,77 +119,88 @@ impl Feed<'_> {
 
     /// A pair is as the server says now. What makes a peer of a party is checked here, once, and pinned before it is shown.
     async fn see_pair(&self, view: View) {
-        let Self { inner, uplink, .. } = self;
+        let Self { inner, uplink, teller, .. } = self;
         let party = view.party;
         let key = (uplink.server, party);
-        let (pinned, fault) = match &view.shown {
+        let fault = match &view.shown {
             Shown::Peers { mine, theirs } => {
                 let (at, agreed) = (inner.standpoint(uplink, party), (mine.clone(), theirs.clone()));
-                let pinned = inner.pins.pin(at, agreed, &view.vouches).await;
-                pinned.map_or_else(|fault| (None, Some(fault)), |pinned| (Some(pinned), None))
+                inner.pins.pin(at, agreed, &view.vouches).await.err()
             }
-            Shown::AskedByThem { statement } => {
-                if let Some(expect) = inner.pins.wanted(key) {
-                    self.accept_crossing(party, statement.clone(), expect);
-                }
-                (None, None)
-            }
-            _ => (None, None),
+            _ => None,
         };
         if let Some(fault) = &fault {
             log::warn!(target: "citadel::peers", "{party}: {fault}");
         }
-        if fault == Some(PinError::Withdrawn) {
-            self.take_back_again(party);
-        }
         let was_peer =
             inner.book.get(party).is_some_and(|known| matches!(known.view.shown, Shown::Peers { .. }));
         let is_peer = matches!(view.shown, Shown::Peers { .. });
-        inner.book.put(Known { view, pinned, fault });
+        if !inner.book.put(*teller, view, fault, || inner.pins.stands(key)) {
+            return;
+        }
         if was_peer && !is_peer {
             inner.pins.forget_wanted(key);
             inner.part(party);
         }
         inner.close_disowned(uplink.server, party);
-    }
-
-    /// The server has not heard that this end took its consent back, or shows it all the same: it is told again, once at a time.
-    fn take_back_again(&self, party: Party) {
-        if let Some(telling) = self.uplink.begin_accepting(party) {
-            let uplink = Arc::clone(self.uplink);
-            self.inner.tasks.spawn(async move {
-                if let Err(error) = uplink.ask(&PeerAsk::Remove(party)).await {
-                    log::debug!(target: "citadel::peers", "{party}: {error}");
-                }
-                drop(telling);
-            });
-        }
-    }
-
-    /// Two requests crossed: this end's user has said yes before the other one asked.
-    fn accept_crossing(&self, party: Party, request: Vec<u8>, expect: Option<PeerId>) {
-        if let Some(accepting) = self.uplink.begin_accepting(party) {
-            let inner = Arc::clone(self.inner);
-            self.inner.tasks.spawn(async move { accept(&inner, accepting, request, expect).await });
+        // After it is in the book, where the end of an errand that is under way looks.
+        if let Some(due) = inner.due(uplink, party)
+            && let Some(errand) = uplink.begin_errand(party)
+        {
+            inner.tasks.spawn(run_errands(Arc::clone(inner), Arc::clone(uplink), errand, due));
         }
     }
 }
 
-/// Accepts a request that crossed the own one, once, however often it is told; one that took its place meanwhile, too.
-async fn accept(inner: &Inner, accepting: Accepting, mut request: Vec<u8>, expect: Option<PeerId>) {
-    let mut accepting = Some(accepting);
-    while let Some(one) = accepting.take() {
-        let party = one.party();
-        if let Err(error) = inner.accept(party, &request, expect).await {
+/// What is to be said of a party without its user.
+#[derive(PartialEq, Eq)]
+enum Due {
+    /// Two requests crossed: this end's user has said yes before the other one asked.
+    Accept { request: Vec<u8>, expect: Option<PeerId> },
+    /// The server has not heard that this end took its consent back, or shows it all the same: it is told again.
+    Remove,
+}
+
+impl Inner {
+    /// What is to be said of `party`, by what is known of it and wanted now.
+    fn due(&self, uplink: &Uplink, party: Party) -> Option<Due> {
+        let Known { view, fault, .. } = self.book.get(party)?;
+        match view.shown {
+            Shown::AskedByThem { statement } => {
+                let expect = self.pins.wanted((uplink.server, party))?;
+                Some(Due::Accept { request: statement, expect })
+            }
+            Shown::Peers { .. } if fault == Some(PinError::Withdrawn) => Some(Due::Remove),
+            _ => None,
+        }
+    }
+
+    async fn say_due(&self, uplink: &Uplink, party: Party, due: &Due) -> Result<(), PeersError> {
+        match due {
+            Due::Accept { request, expect } => {
+                let acceptance = self.acceptance(uplink, party, request, *expect).await?;
+                uplink.ask(&PeerAsk::Accept { to: party, statement: acceptance }).await?;
+            }
+            Due::Remove => {
+                uplink.ask(&PeerAsk::Remove(party)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says what is due, once, however often it is told; and what became due meanwhile, if it is something else.
+async fn run_errands(inner: Arc<Inner>, uplink: Arc<Uplink>, errand: Errand, due: Due) {
+    let (mut errand, mut due) = (Some(errand), due);
+    while let Some(under_way) = errand.take() {
+        let party = under_way.party();
+        if let Err(error) = inner.say_due(&uplink, party, &due).await {
             log::debug!(target: "citadel::peers", "{party}: {error}");
         }
-        let uplink = one.end();
-        let shown = inner.book.get(party).map(|known| known.view.shown);
-        if let Some(Shown::AskedByThem { statement }) = shown
-            && statement != request
-        {
-            request = statement;
-            accepting = uplink.begin_accepting(party);
+        drop(under_way);
+        if let Some(next) = inner.due(&uplink, party).filter(|next| *next != due) {
+            due = next;
+            errand = uplink.begin_errand(party);
         }
     }
 }

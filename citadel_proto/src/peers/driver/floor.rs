@@ -65,6 +65,13 @@ pub(super) struct Watch {
     pub(super) interests: BTreeSet<Party>,
 }
 
+impl Watch {
+    fn note(&mut self, party: Party, what: Stale) {
+        let stale = self.stale.entry(party).or_insert(what);
+        *stale = what.max(*stale);
+    }
+}
+
 /// What of a pair changed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Stale {
@@ -83,11 +90,16 @@ impl Seat {
     pub(super) fn mark(&self, party: Party, what: Stale) {
         let mut watch = self.watch.lock();
         if watch.is_on {
-            let stale = watch.stale.entry(party).or_insert(what);
-            *stale = what.max(*stale);
+            watch.note(party, what);
             drop(watch);
             self.news.notify_one();
         }
+    }
+
+    /// Notes what is still to be told, for when there is something else to tell or to answer: nobody is woken.
+    pub(super) fn owe(&self, owed: impl IntoIterator<Item = (Party, Stale)>) {
+        let mut watch = self.watch.lock();
+        owed.into_iter().for_each(|(party, what)| watch.note(party, what));
     }
 
     pub(super) fn begin_watch(&self, parties: impl IntoIterator<Item = Party>) {

@@ -22,6 +22,7 @@ mod pins;
 mod relay;
 mod serve;
 mod transient;
+mod turns;
 mod uplink;
 mod vouches;
 

@@ -76,7 +76,12 @@ pub trait PinStore: Send + Sync + 'static {
     async fn put(&self, key: PinKey, record: Option<PinRecord>) -> Result<(), PinStoreError>;
 }
 
-/// Keeps pins as long as it lives.
+/// Keeps pins as long as it lives: for programs whose users do not remove peers, or for tests. It is what a node uses that is given
+/// no other store.
+///
+/// What it forgets with its process is not only whom it knew: it forgets whom its user has removed, blocked or declined, and which
+/// devices were disowned. A server that shows an old agreement to the next process makes a peer of that party again, and its
+/// devices are trusted on first use (docs/security.md). Where that matters [`FilePins`] keeps it in a file.
 #[derive(Default, Debug)]
 pub struct MemoryPins {
     records: Mutex<BTreeMap<PinKey, PinRecord>>,

@@ -90,22 +90,25 @@ impl PinBook {
         at: Standpoint,
         (mine, theirs): (Vec<u8>, Vec<u8>),
         vouches: &[Vec<u8>],
-    ) -> Result<Pinned, PinError> {
+    ) -> Result<(), PinError> {
         let (here, party) = (Here { server: at.server, own: at.own }, at.other);
         let named = self.wanted((at.server, party)).flatten();
         let (claims, device) = (claims(vouches), self.device);
         let changed = self.change(here, party, move |record, shelf| {
             let agreed = Agreed { at: &at, mine: &mine, theirs: &theirs, named, claims };
             let Heard { has_changed, outcome } = record.agree(&shelf.own(here, device), agreed);
-            (has_changed, outcome.map(|()| record.pin().map(shown)))
+            (has_changed, outcome)
         });
-        match changed.await {
-            Ok(pinned) => pinned?.ok_or(PinError::Unknown),
-            Err(error) => {
-                log::error!(target: "citadel::peers", "{party}: {error}");
-                Err(PinError::NotKept)
-            }
-        }
+        changed.await.unwrap_or_else(|error| {
+            log::error!(target: "citadel::peers", "{party}: {error}");
+            Err(PinError::NotKept)
+        })
+    }
+
+    /// What of a party that was agreed with stands now: its devices, or why there is no agreement.
+    pub(super) fn stands(&self, key: PinKey) -> Result<Pinned, PinError> {
+        let Held { record, in_doubt } = self.shelf.read(key);
+        if in_doubt.is_some() { Err(PinError::NotKept) } else { record.standing().map(shown) }
     }
 
     /// Takes in what devices of the own account have said of each other.
@@ -195,17 +198,12 @@ impl PinBook {
         here: Here,
         party: Party,
         device: PeerId,
-    ) -> Result<Result<Pinned, PinError>, PinStoreError> {
+    ) -> Result<Result<(), PinError>, PinStoreError> {
         let verify = move |record: &mut PinRecord, _: &Shelf| {
-            let Err(error) = record.allows(device) else {
-                let pin = record.pin_mut().ok_or(PinError::Unknown);
-                let verified = pin.and_then(|pin| Ok((pin.verify(device)?, shown(pin))));
-                return match verified {
-                    Ok((is_new, pinned)) => (is_new, Ok(pinned)),
-                    Err(error) => (false, Err(error)),
-                };
-            };
-            (false, Err(error))
+            let verified = record
+                .allows(device)
+                .and_then(|_| record.pin_mut().ok_or(PinError::Unknown).and_then(|pin| pin.verify(device)));
+            (verified == Ok(true), verified.map(|_is_new| ()))
         };
         self.change(here, party, verify).await
     }

@@ -110,8 +110,9 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Tells everything that changed. What cannot be read now is told when it changes again.
+    /// Tells everything that changed. What cannot be read now stays to be told, with whatever comes next.
     async fn tell(&mut self) -> Result<(), Gone> {
+        let mut owed = Vec::new();
         while self.watches
             && let Some((party, stale)) = self.seat.next_stale()
         {
@@ -127,9 +128,13 @@ impl Line<'_> {
             };
             match told {
                 Ok(told) => self.say(0, &told).await?,
-                Err(error) => log::debug!(target: "citadel::peers", "{party}: {error}"),
+                Err(error) => {
+                    log::debug!(target: "citadel::peers", "{party}: {error}");
+                    owed.push((party, stale));
+                }
             }
         }
+        self.seat.owe(owed);
         if core::mem::take(&mut self.owes_synced) {
             self.say(0, &PeerAnswer::Synced).await?;
         }
@@ -163,6 +168,7 @@ impl Line<'_> {
     async fn work(&mut self, ask: PeerAsk) -> Result<PeerAnswer, PeerAskError> {
         let own = self.seat.party;
         self.authorize(&ask)?;
+        self.pay(&ask)?;
         match ask {
             PeerAsk::Find(who) => self.find(who).await.map(PeerAnswer::Found),
             PeerAsk::Ask { to, statement } => {
@@ -193,6 +199,19 @@ impl Line<'_> {
                 offered.map(PeerAnswer::Observer).ok_or(PeerAskError::Unknown)
             }
         }
+    }
+
+    /// Takes what a request costs from its party's limit. Statements pay once it is known what they say.
+    fn pay(&self, ask: &PeerAsk) -> Result<(), PeerAskError> {
+        let (accounts, own) = (&self.inner.accounts, self.seat.party.to_bytes());
+        let paid = match ask {
+            PeerAsk::Find(_) | PeerAsk::Watch | PeerAsk::Observe => accounts.may_look_up_peer(&own),
+            PeerAsk::Accept { .. } | PeerAsk::Decline(_) | PeerAsk::Remove(_) | PeerAsk::Block { .. } => {
+                accounts.may_answer_peer(&own)
+            }
+            PeerAsk::Ask { .. } | PeerAsk::Vouch(_) => Ok(()),
+        };
+        paid.map_err(PeerAskError::RateLimited)
     }
 
     async fn act(&self, to: Party, act: Act) -> Result<PeerAnswer, PeerAskError> {
@@ -239,14 +258,20 @@ impl Line<'_> {
         let own = self.seat.party;
         let said = self.about(&statement, own)?;
         let Some(cid) = own.cid() else { return Err(PeerAskError::Denied) };
-        if let Statement::Vouch(_) = &said {
-            // Each is told to every peer. A disown never waits.
-            self.inner.accounts.may_ask_peer(&own.to_bytes()).map_err(PeerAskError::RateLimited)?;
+        let (accounts, party, device) = (&self.inner.accounts, own.to_bytes(), self.seat.device);
+        let paid = match &said {
+            // Each is told to every peer.
+            Statement::Vouch(_) => accounts.may_ask_peer(&party),
+            // It waits for nothing that another device of the account has done.
+            _ => accounts.may_disown(&party, device),
+        };
+        paid.map_err(PeerAskError::RateLimited)?;
+        let kept = self.inner.keep_vouch(cid, device, &said, &statement).await;
+        // What could not be written may be durable all the same, and is nothing new then when it is said again.
+        if matches!(kept, Ok(true) | Err(PeerAskError::Unavailable)) {
+            self.inner.tell_vouches(own);
         }
-        if self.inner.keep_vouch(cid, self.seat.device, &said, &statement).await? {
-            self.inner.tell_vouches(own).await?;
-        }
-        Ok(PeerAnswer::Done)
+        kept.map(|_is_new| PeerAnswer::Done)
     }
 
     async fn watch(&mut self) -> Result<PeerAnswer, PeerAskError> {

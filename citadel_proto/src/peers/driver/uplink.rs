@@ -18,6 +18,10 @@ use tokio::sync::{Mutex as AsyncMutex, oneshot};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why a request about peers has no answer, or not the wanted one.
+///
+/// A request about the own account fails with [`CallError`](crate::accounts::CallError): the two services refuse for reasons of
+/// their own, and a client of peers outlives its session ([`NoServer`](Self::NoServer)), while one of an account may ask for
+/// what is too long to be sent. The numbers of the two differ.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeersCallError {
@@ -83,30 +87,25 @@ pub(super) struct Uplink {
     pub(super) own: Party,
     send: AsyncMutex<SendHalf>,
     waiting: Mutex<Waiting>,
-    /// Parties of whom something is being said without a user: an acceptance, or a removal once more.
-    accepting: Mutex<BTreeSet<Party>>,
+    /// Parties about whom an errand is under way.
+    errands: Mutex<BTreeSet<Party>>,
 }
 
-/// The one thing that is said of a party without a user, while it is under way; over when this goes.
-pub(super) struct Accepting {
+/// The one errand about a party, while it is under way: something that is said without a user. Another may begin when this goes.
+pub(super) struct Errand {
     uplink: Arc<Uplink>,
     party: Party,
 }
 
-impl Accepting {
+impl Errand {
     pub(super) const fn party(&self) -> Party {
         self.party
     }
-
-    /// Another may begin.
-    pub(super) fn end(self) -> Arc<Uplink> {
-        Arc::clone(&self.uplink)
-    }
 }
 
-impl Drop for Accepting {
+impl Drop for Errand {
     fn drop(&mut self) {
-        self.uplink.accepting.lock().remove(&self.party);
+        self.uplink.errands.lock().remove(&self.party);
     }
 }
 
@@ -139,14 +138,15 @@ impl Uplink {
         let server = session.peer_id();
         let own = session.cid().map_or_else(|| Party::Transient(session.own_id()), Party::Account);
         let (send, waiting) = (AsyncMutex::new(send), Mutex::default());
-        let accepting = Mutex::default();
-        Ok((Arc::new(Self { session, server, own, send, waiting, accepting }), recv))
+        let errands = Mutex::default();
+        Ok((Arc::new(Self { session, server, own, send, waiting, errands }), recv))
     }
 
-    /// Takes what is said of `party` without a user upon itself, an acceptance or a removal, unless something is under way.
-    pub(super) fn begin_accepting(self: &Arc<Self>, party: Party) -> Option<Accepting> {
-        let is_first = self.accepting.lock().insert(party);
-        is_first.then(|| Accepting { uplink: Arc::clone(self), party })
+    /// Begins an errand about `party`, unless one is under way. Who is told that there is one has put what there is to do into the
+    /// book before: whoever ends it looks there.
+    pub(super) fn begin_errand(self: &Arc<Self>, party: Party) -> Option<Errand> {
+        let is_first = self.errands.lock().insert(party);
+        is_first.then(|| Errand { uplink: Arc::clone(self), party })
     }
 
     /// This end as pins know it.

@@ -25,7 +25,7 @@ impl Inner {
         said: &Statement,
         bytes: &[u8],
     ) -> Result<bool, PeerAskError> {
-        let _one_after_the_other = self.vouching.lock().await;
+        let _turn = self.vouching.take(account).await;
         let kept = self.vouches(Party::Account(account)).await?;
         let kept: Vec<Claimed> = kept.iter().filter_map(|bytes| Claimed::parse(bytes).ok()).collect();
         let place = match said {

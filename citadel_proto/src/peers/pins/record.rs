@@ -88,6 +88,16 @@ impl PinRecord {
         agreed.pin.allows(device)
     }
 
+    /// The pin of a party that this end has agreed with.
+    ///
+    /// # Errors
+    /// [`PinError::Withdrawn`] if that was taken back, with the pin or without.
+    pub(in super::super) fn standing(&self) -> Result<&Pin, PinError> {
+        let agreed = self.agreed.as_ref().ok_or(PinError::Withdrawn)?;
+        self.stands(agreed.consent)?;
+        Ok(&agreed.pin)
+    }
+
     fn stands(&self, consent: StatementNumber) -> Result<(), PinError> {
         match self.withdrawn {
             Some(last) if consent <= last => Err(PinError::Withdrawn),

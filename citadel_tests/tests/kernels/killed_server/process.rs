@@ -151,9 +151,10 @@ impl Watcher for Steps {
         Ok(())
     }
 
-    async fn done(&self, write: Write) {
+    async fn done(&self, write: Write) -> Result<(), BackendError> {
         self.0.lock().done.push(write);
         self.pass(Moment::After, write).await;
+        Ok(())
     }
 }
 

@@ -20,6 +20,8 @@ use tokio::sync::Mutex as AsyncMutex;
 const HEAD: &[u8] = b"citadel pins 2\n";
 /// What a file of any version starts with.
 const ANY_HEAD: &[u8] = b"citadel pins ";
+/// How the names of files end that are not whole yet.
+const TEMPORARY: &str = "tmp";
 const CHECKSUM_LEN: usize = 8;
 /// Most records of a file: four times the peers that an account may have.
 const MOST: usize = 4_096;
@@ -31,7 +33,8 @@ const MAX_FILE: usize = 16 << 20;
 /// Keeps pins in one file, which only its owner may open. A change writes all of it beside, syncs, renames, and syncs the folder.
 ///
 /// From the first use until the last clone is dropped the file belongs to this store: another one, in this process or another,
-/// gets [`PinStoreError::InUse`]. What says so is a lock on `NAME.lock` beside the file, which stays there.
+/// gets [`PinStoreError::InUse`]. What says so is a lock on `NAME.lock` beside the file, which stays there. The first use removes
+/// what a process that was killed in the midst of a change has left beside it (`NAME.NUMBER.tmp`).
 #[derive(Clone)]
 pub struct FilePins {
     shared: Arc<Shared>,
@@ -76,6 +79,8 @@ impl FilePins {
         let done = tokio::task::spawn_blocking(move || {
             if turn.is_none() {
                 *turn = Some(lock(&shared.path)?);
+                // Nobody else is writing: what is beside it now will never be renamed.
+                Beside::remove_left_behind(&shared.path, TEMPORARY);
             }
             let result = work(&shared);
             drop(turn);
@@ -130,7 +135,7 @@ impl Shared {
         let bytes = encode(records)?;
         let mut unique = [0; 8];
         Native.random(&mut unique).map_err(|_| io::Error::from(ErrorKind::Other))?;
-        let beside = Beside::new(&self.path, unique, "tmp").ok_or(PinStoreError::NotAFile)?;
+        let beside = Beside::new(&self.path, unique, TEMPORARY).ok_or(PinStoreError::NotAFile)?;
         (self.before)(Step::Make)?;
         let mut file = private_file::new_file().open(beside.path())?;
         (self.before)(Step::Write)?;

@@ -1,8 +1,10 @@
 //! The pins in memory beside those in the store: in order, and never more trust than what was acknowledged.
 
 use super::*;
+use crate::peers::driver::book::{Book, Standing};
+use crate::peers::message::View;
 use crate::peers::statement::{PeerRequest, Vouch, check_request};
-use crate::peers::{FilePins, MemoryPins};
+use crate::peers::{FilePins, MemoryPins, Shown};
 use async_trait::async_trait;
 use citadel_crypt::handshake::Cid;
 use citadel_crypt::identity::Identity;
@@ -221,4 +223,32 @@ async fn another_device_that_uses_the_same_pins_begins_with_itself() {
     assert_eq!(second.book.siblings(HERE), BTreeSet::new());
     second.book.say(HERE, OWN, 5, vouch).await.unwrap().unwrap();
     assert_eq!(second.book.siblings(HERE), BTreeSet::from([phone]));
+}
+
+/// What the server shows of the two once they are peers.
+fn view((mine, theirs): (Vec<u8>, Vec<u8>)) -> View {
+    let (shown, online, vouches) = (Shown::Peers { mine, theirs }, Vec::new(), Vec::new());
+    View { party: OTHER, user: None, display_name: None, shown, blocked: false, online, vouches }
+}
+
+/// The feed is between the two: it has pinned what it was shown, and has not said so yet.
+#[tokio::test]
+async fn fix_0074_what_was_taken_back_while_it_was_pinned_is_shown_as_no_peer() {
+    for is_known in [false, true] {
+        for forgets in [false, true] {
+            let (scene, book) = (scene(Arc::new(MemoryPins::new())).await, Book::new());
+            let teller = book.begin();
+            let agreed = scene.agreed(1).await;
+            scene.book.pin(scene.at(), agreed.clone(), &[]).await.unwrap();
+            let shows = |agreed| book.put(teller, view(agreed), None, || scene.book.stands(KEY));
+            if is_known {
+                shows(agreed.clone());
+            }
+            scene.book.withdraw(HERE, OTHER, 1, forgets).await.unwrap();
+            book.withdraw(OTHER);
+            shows(agreed);
+            let known = book.get(OTHER).unwrap();
+            assert_eq!((known.standing(), known.pinned), (Standing::Nothing, None), "{is_known} {forgets}");
+        }
+    }
 }

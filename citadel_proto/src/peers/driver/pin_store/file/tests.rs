@@ -254,6 +254,34 @@ async fn what_a_process_that_was_killed_leaves_beside_the_file_is_never_read() {
     assert_eq!(FilePins::new(folder.file()).load().await.unwrap(), records(&[(1, 3)]));
 }
 
+#[tokio::test]
+async fn fix_0079_what_a_process_that_was_killed_leaves_is_gone_when_the_file_is_opened() {
+    let folder = Folder::new("left behind");
+    let left = ["pins.0123456789abcdef.tmp", "pins.ffffffffffffffff.tmp"];
+    let others = [
+        "Pins.0123456789abcdef.tmp",
+        "pin.0123456789abcdef.tmp",
+        "pins.0123456789ABCDEF.tmp",
+        "pins.0123456789abcde.tmp",
+        "pins.0123456789abcdef.tmp.old",
+        "pins.0123456789abcdeg.tmp",
+        "pins.tmp",
+    ];
+    left.iter().chain(&others).for_each(|name| write(&folder.0.join(name), b"half a"));
+    // No write has made a folder.
+    fs::create_dir(folder.0.join("pins.00000000000000ff.tmp")).unwrap();
+    let store = FilePins::new(folder.file());
+    assert_eq!(store.load().await.unwrap(), records(&[]));
+    let mut expected: Vec<&str> =
+        others.into_iter().chain(["pins.00000000000000ff.tmp", "pins.lock"]).collect();
+    expected.sort_unstable();
+    assert_eq!(folder.names(), expected);
+    // One that does not get the file removes nothing: it may be in use.
+    write(&folder.0.join(left[0]), b"half a");
+    assert!(matches!(error(&FilePins::new(folder.file())).await, PinStoreError::InUse));
+    assert!(folder.names().iter().any(|name| name == left[0]));
+}
+
 /// Where the first write of the test below stands, and what lets it go on.
 static REACHED: LazyLock<(Sender<()>, Mutex<Receiver<()>>)> = LazyLock::new(|| {
     let (sender, receiver) = channel();

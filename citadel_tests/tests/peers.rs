@@ -69,3 +69,5 @@ mod statement_bytes;
 mod statement_checks;
 #[path = "peers/stress.rs"]
 mod stress;
+#[path = "peers/untaken.rs"]
+mod untaken;

@@ -235,6 +235,18 @@ impl Channels {
         self.services.as_mut()?.pop_front()
     }
 
+    /// Whether the peer has opened any, of whatever kind.
+    pub(crate) const fn has_peer_opened(&self) -> bool {
+        // The first of either end is 1 or 2.
+        self.peer.next > 2
+    }
+
+    /// Whether the application has not taken a channel or a message of the peer.
+    pub(crate) fn has_unread(&self) -> bool {
+        let applications = self.map.values().filter(|channel| channel.kind == Kind::Application);
+        !self.incoming.is_empty() || applications.into_iter().any(|channel| channel.receive.has_message())
+    }
+
     /// The name that the opener gave.
     pub(crate) fn name(&self, id: ChannelId) -> Bytes {
         self.map.get(&id).map(|channel| channel.name.clone()).unwrap_or_default()

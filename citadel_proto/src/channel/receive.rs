@@ -142,6 +142,11 @@ impl ReceiveSide {
         self.end == End::Open
     }
 
+    /// Whether a whole message waits for the reader.
+    pub(super) fn has_message(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Whether nothing of this half is open: its end was told, and acknowledged.
     pub(super) fn is_done(&self) -> bool {
         let is_taken =

@@ -83,6 +83,11 @@ impl Channels {
                 .any(|channel| channel.receive.is_ack_due() || channel.receive.is_credit_due())
     }
 
+    /// Whether the peer is still to hear of a channel.
+    pub(crate) fn owes_open(&self) -> bool {
+        self.map.values().any(|channel| channel.opening == Opening::Owed)
+    }
+
     /// Whether something was received or consumed that no acknowledgement has told.
     pub(crate) fn has_unannounced(&self) -> bool {
         self.map.values().any(|channel| channel.receive.unannounced() > 0)

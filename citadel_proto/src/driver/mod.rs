@@ -9,6 +9,7 @@
 
 mod accept;
 mod admission;
+mod attempt;
 mod buffers;
 mod channel;
 mod clock;

@@ -406,6 +406,17 @@ impl Session {
         self.begin_shutdown(CloseReason::Aborted);
     }
 
+    /// The last look at an attempt of the peer: whether it was heard on it. One that was not is aborted in the same step, so that
+    /// nothing is acknowledged on it that nobody will have.
+    pub(crate) fn is_heard_or_aborted(&self) -> bool {
+        self.shared().is_heard_or_aborted()
+    }
+
+    /// Whether messages or channels of the peer wait for the application.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.shared().look(|core| core.machine.has_unread())
+    }
+
     /// A handle that does not keep the session open.
     pub fn downgrade(&self) -> WeakSession {
         WeakSession { lease: Arc::downgrade(&self.lease) }

@@ -110,7 +110,7 @@ pub(super) struct Core {
     /// Highest path that a resumption was accepted for.
     reserved: PathId,
     /// Both ends keep it. A session that its handshake alone has made is an attempt, which the peer may give up without a word.
-    is_kept: bool,
+    pub(super) is_kept: bool,
 }
 
 /// Who waits on a channel; each half has one handle, so at most one of each.
@@ -393,28 +393,6 @@ impl Shared {
             core.machine.close(clock.now(), reason);
             ((), Wake::Task)
         });
-    }
-
-    /// Keeps it, if it is open.
-    pub(super) fn keep(&self) {
-        self.act(|core, _| {
-            core.is_kept |= core.is_running();
-            ((), Wake::Nobody)
-        });
-    }
-
-    /// Ends it unless it is kept.
-    pub(super) fn end_attempt(&self) {
-        self.act(|core, clock| {
-            if !core.is_kept {
-                core.machine.close(clock.now(), CloseReason::Aborted);
-            }
-            ((), Wake::Task)
-        });
-    }
-
-    pub(super) fn is_kept(&self) -> bool {
-        self.look(|core| core.is_kept)
     }
 
     /// Hands a proven path to the task, which drops the one it has. Of two, the higher counts.

@@ -230,6 +230,16 @@ impl SessionMachine {
         self.channels.accept()
     }
 
+    /// Whether the peer has opened any channel, of whatever kind, also one that was refused.
+    pub(crate) fn has_peer_opened(&self) -> bool {
+        self.channels.has_peer_opened()
+    }
+
+    /// Whether there is something of the peer that the application has not taken: a channel, or a message.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.channels.has_unread()
+    }
+
     /// Name of a channel, as its opener gave it.
     pub fn channel_name(&self, id: ChannelId) -> Bytes {
         self.channels.name(id)

@@ -63,7 +63,10 @@ impl SessionMachine {
         let is_closing = self.announcement.is_closing_owed() || self.announcement.is_close_owed();
         let with_acks = is_closing || self.ack.is_over(now);
         self.channels.write_control(out, end, with_acks);
-        if let Some(reason) = self.announcement.take_closing() {
+        // The peer takes no channel that it hears of later, and those that are owed were opened before the close.
+        if !self.channels.owes_open()
+            && let Some(reason) = self.announcement.take_closing()
+        {
             frames::put_closing(out, &reason, self.instance);
         }
         let (mut data, mut has_datagrams) = (Filled::Nothing, false);

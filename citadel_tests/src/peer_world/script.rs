@@ -14,6 +14,8 @@ pub enum Step {
     Connect(usize, usize, Option<Duration>),
     /// Both do, at once.
     ConnectBoth(usize, usize),
+    /// The first connects, opens a channel, says what it can say at once, and closes, before it waits for anything.
+    Call(usize, usize, [Plan; 2]),
     /// The first opens a channel in their session: what is sent there, and back.
     Open(usize, usize, [Plan; 2]),
     /// The first renews the keys of their session.
@@ -61,6 +63,8 @@ pub fn script(setup: &Setup) -> Vec<Step> {
     let mut dice = Dice::new(setup.seed, 0x201);
     // Of its own: worlds with direct paths are like those without, and more happens in them.
     let mut air = Dice::new(setup.seed, 0x204);
+    // Likewise: calls come on top.
+    let mut calls = Dice::new(setup.seed, 0x206);
     let count = dice.between(15, 60);
     let mut steps = Vec::new();
     // Something to disturb.
@@ -82,6 +86,10 @@ pub fn script(setup: &Setup) -> Vec<Step> {
         });
         if dice.percent(70) {
             steps.push(Step::Pass(gap(&mut dice)));
+        }
+        if calls.percent(4) {
+            let (a, b) = pair(&mut calls, setup);
+            steps.push(Step::Call(a, b, [plan(&mut calls), plan(&mut calls)]));
         }
         if setup.air.is_some() {
             steps.extend(direct_trouble(&mut air, setup));

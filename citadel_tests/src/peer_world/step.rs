@@ -2,6 +2,7 @@
 
 use super::app;
 use super::client::Client;
+use super::flow::Plan;
 use super::script::Step;
 use super::server::Server;
 use super::world::{World, pass};
@@ -24,6 +25,7 @@ impl World {
                 self.connect(a, b, None);
                 self.connect(b, a, None);
             }
+            Step::Call(a, b, plans) => self.call(a, b, plans),
             Step::Open(a, b, plans) => {
                 self.at(a, |client| {
                     let session = client.sessions_with(b).pop()?;
@@ -117,6 +119,27 @@ impl World {
                     );
                 }
                 Err(_) => client.say(format_args!("gives up on client {b}")),
+            }
+        });
+    }
+
+    /// One end has said all that it had to say, and closes, as soon as it has a session.
+    fn call(&self, a: usize, b: usize, plans: [Plan; 2]) {
+        let Some(party) = self.party(b) else { return };
+        self.wish(a, |client| async move {
+            let met = match client.peers.connect(party).await {
+                Ok(met) => met,
+                Err(error) => return client.say(format_args!("does not reach client {b}: {error}")),
+            };
+            let session = met.session.clone();
+            client.show(met, "is there for a call");
+            let talk = app::open(Arc::clone(&client), session.clone(), b, plans);
+            tokio::pin!(talk);
+            let is_over = futures::poll!(&mut talk).is_ready();
+            session.begin_shutdown(CloseReason::application(3, "that is all"));
+            drop(session);
+            if !is_over {
+                talk.await;
             }
         });
     }

@@ -197,6 +197,7 @@ futures![
     PeerClient::connect,
     PeerClient::connect_with,
     PeerClient::accept_session,
+    PeerClient::accept_session_of,
     PeerEvents::next,
     <dyn PinStore>::load,
     <dyn PinStore>::put,

@@ -5,7 +5,7 @@ use super::peer_scene::{Client, befriend, client, server};
 use citadel_proto::driver::Hub;
 use citadel_proto::peers::{MemoryPins, PeerClient, PeersConfig, Standing};
 use citadel_sdk::prelude::*;
-use citadel_sdk::{PeerEvent, SessionConfig};
+use citadel_sdk::{PeerEvent, PeerSession, SessionConfig};
 use citadel_tests::cancel::{Outcome, at_each_poll, poll_then_drop};
 use futures::future::join;
 use std::sync::Arc;
@@ -264,22 +264,32 @@ async fn peer_client_connect_with() {
     .await;
 }
 
-#[tokio::test]
-async fn peer_client_accept_session() {
-    let two = Two::friends().await;
+/// Ready or not at its first poll, it loses nothing.
+async fn accepts(two: &Two, accept: impl AsyncFn() -> PeerSession) {
     at_each_poll(MOST, async |polls| {
         let met = two.alice.peers.connect(two.bob.party).await.unwrap();
-        let outcome = poll_then_drop(two.bob.peers.accept_session(), polls).await;
+        let outcome = poll_then_drop(accept(), polls).await;
         let arrived = match outcome {
             Outcome::Finished(arrived) => arrived,
-            Outcome::Dropped => two.bob.peers.accept_session().await,
+            Outcome::Dropped => accept().await,
         };
         assert_eq!(arrived.session.instance(), met.session.instance());
         join(met.session.close(0, ""), arrived.session.close(0, "")).await;
-        // Ready or not at its first poll, it loses nothing.
         if polls < 3 { Outcome::Dropped } else { Outcome::Finished(()) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn peer_client_accept_session() {
+    let two = Two::friends().await;
+    accepts(&two, async || two.bob.peers.accept_session().await).await;
+}
+
+#[tokio::test]
+async fn peer_client_accept_session_of() {
+    let two = Two::friends().await;
+    accepts(&two, async || two.bob.peers.accept_session_of(two.alice.party).await).await;
 }
 
 #[tokio::test]

@@ -307,3 +307,26 @@ fn an_acknowledgement_in_the_record_of_the_close_counts() {
     assert!(a.clean && b.clean, "{a} / {b}");
     assert_eq!((a.unconfirmed, b.unconfirmed), (vec![], vec![]));
 }
+
+/// More channels than one record can name, opened and written to before the close.
+#[test]
+fn fix_0081_a_close_is_told_after_the_channels_that_were_opened_before_it() {
+    const COUNT: u32 = 400;
+    let mut config = SessionConfig::default();
+    config.limits.max_channels = COUNT;
+    let mut world = World::new(16, SecrecyMode::BestEffort, &config);
+    world.run();
+    let name = Bytes::from_static(&[b'n'; 255]);
+    let ids: Vec<_> = (0..COUNT).map(|_| world.a.machine.open_channel(name.clone()).unwrap()).collect();
+    for id in &ids {
+        world.send(Side::A, *id, "on another");
+    }
+    world.close(Side::A, CloseReason::GoingAway);
+    world.pass(Duration::from_secs(1));
+    for id in &ids {
+        assert_eq!(world.b.machine.accept_channel(), Some(*id));
+        assert_eq!(world.message(Side::B, *id), "on another");
+    }
+    let (a, b) = world.finish();
+    assert!(a.clean && b.clean, "{a} / {b}");
+}

@@ -418,6 +418,7 @@ impl Inner {
             self.pins.withdraw(uplink.here(), party, self.now(), forgets).await?;
             self.book.withdraw(party);
             self.part(party);
+            self.meetings.forget_untaken(party);
         }
         Ok(())
     }

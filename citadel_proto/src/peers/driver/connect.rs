@@ -19,8 +19,9 @@ use core::time::Duration;
 use futures::FutureExt;
 use std::io;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
-/// The service channel by which the end that opened a session shows that it keeps it.
+/// The service channel by which the end that opened a session shows that it keeps it, before anybody there has the session.
 const GREETING: &str = "greeting";
 
 /// Why there is no session with a peer.
@@ -85,7 +86,8 @@ impl ConnectError {
 
 impl PeerClient {
     /// A session with a device of `party` that is there: the one that there is, or a new one. If both ends ask at the same
-    /// time, both get the same. Resolves within [`connect_deadline`](super::config::PeersConfig::connect_deadline).
+    /// time, both get the same. One that the peer opened and closed before this was called is given by
+    /// [`accept_session`](Self::accept_session) alone. Resolves within [`connect_deadline`](super::config::PeersConfig::connect_deadline).
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -133,12 +135,21 @@ impl PeerClient {
         *self.inner.attached.lock()
     }
 
-    /// The next session that a peer opened and nobody here waited for.
+    /// The next session that a peer opened and nobody here waited for, as it is now: it may be over, with what the peer said on
+    /// it still to be read. At most 64 wait, and 8 of one party; beyond that a peer is refused with `BUSY`, and may come again.
     ///
     /// # Cancel safety
     /// A future dropped before it resolved has taken nothing.
     pub async fn accept_session(&self) -> PeerSession {
-        self.inner.meetings.arrival().await
+        self.inner.meetings.arrival(|_| true).await
+    }
+
+    /// The same of the sessions that devices of `party` opened; those of others go on waiting.
+    ///
+    /// # Cancel safety
+    /// As [`accept_session`](Self::accept_session).
+    pub async fn accept_session_of(&self, party: Party) -> PeerSession {
+        self.inner.meetings.arrival(|arrived| arrived.party == party).await
     }
 }
 
@@ -300,7 +311,7 @@ async fn judge(inner: &Arc<Inner>, uplink: &Uplink, from: Party, identified: Ide
                 log::debug!(target: "citadel::peers", "{from}: {error}");
             }
         }
-        Request::Identity if inner.meetings.has_room() => meet(inner, from, trust, identified).await,
+        Request::Identity if inner.meetings.has_room(from) => meet(inner, from, trust, identified).await,
         Request::Identity => identified.refuse(RefusalCode::BUSY).await,
         _ => identified.refuse(RefusalCode::REQUEST).await,
     }
@@ -316,11 +327,12 @@ async fn meet(inner: &Arc<Inner>, from: Party, trust: PeerTrust, identified: Ide
     match answer.await {
         Ok(Ok(abandoned)) => {
             let grant = Grant { cid: None, resume: inner.config.session.resume };
-            let heard = abandoned.run_until_cancelled(accept_and_hear(identified, grant)).await;
-            match heard {
-                Some(Ok(session)) => meetings::established(inner, device, id, &session),
-                Some(Err(error)) => failed(&error),
-                None => {}
+            match accept_and_hear(identified, grant, &abandoned).await {
+                Ok(session) => {
+                    let input = Input::TheirEstablished(id, session.instance());
+                    meetings::established(inner, device, input, &session);
+                }
+                Err(error) => failed(&error),
             }
         }
         Ok(Err(code)) => identified.refuse(code).await,
@@ -328,19 +340,29 @@ async fn meet(inner: &Arc<Inner>, from: Party, trust: PeerTrust, identified: Ide
     }
 }
 
-/// The session of an accepted attempt, once the peer has shown that it keeps it; this end does when its meeting says so. Dropped
-/// before that, it is aborted.
-async fn accept_and_hear(identified: Identified, grant: Grant) -> Result<Session, EstablishError> {
-    let session = identified.accept_attempt(grant).await?;
+/// The session of an accepted attempt, once the peer has shown that it keeps it. Dropped before that, or abandoned, it is
+/// aborted.
+///
+/// What was heard is heard, whatever has become of the session since: a peer that has a session may say all that it has to say
+/// and close it, and its own end is in order, before anybody here has looked.
+async fn accept_and_hear(
+    identified: Identified,
+    grant: Grant,
+    abandoned: &CancellationToken,
+) -> Result<Session, EstablishError> {
+    let aborted = || EstablishError::from(io::Error::from(io::ErrorKind::ConnectionAborted));
+    let accepted = abandoned.run_until_cancelled(identified.accept_attempt(grant)).await;
+    let session = accepted.ok_or_else(aborted)??;
     let mut events = session.events();
     // A lane that goes before it carried a word is an attempt that was given up: nothing is to be resumed.
     let given_up = async { while let Some(SessionEvent::Rekeyed(_)) = events.next().await {} };
-    let is_heard = tokio::select! {
+    tokio::select! {
         biased;
-        greeting = session.accept_service_channel() => matches!(greeting, Ok(Some(_))),
-        () = given_up => false,
-    };
-    if is_heard { Ok(session) } else { Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()) }
+        _greeting = session.accept_service_channel() => {}
+        () = given_up => {}
+        () = abandoned.cancelled() => {}
+    }
+    if session.is_heard_or_aborted() { Ok(session) } else { Err(aborted()) }
 }
 
 /// Shows the peer that this end keeps the session.

@@ -5,6 +5,7 @@
 
 use super::super::meeting::{Failure, Input, Meeting, NotMet, Output, OwnAttempt, TheirAttempt};
 use super::super::{Party, PeerTrust};
+use super::arrivals::Arrivals;
 use super::client::Inner;
 use super::connect::{self, ConnectError};
 use super::direct;
@@ -16,13 +17,10 @@ use citadel_crypt::handshake::{Instance, Psk, RefusalCode};
 use citadel_crypt::ratchets::rekey::Side;
 use core::time::Duration;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
-
-/// Sessions that peers opened and nobody took yet; beyond it who connects is told that there is no room.
-const MOST_ARRIVALS: usize = 64;
 
 /// The answer to a peer's attempt: yes, until the token says that it is no more; or no.
 pub(super) type Answer = Result<CancellationToken, RefusalCode>;
@@ -49,7 +47,7 @@ pub(super) struct Meetings {
 #[derive(Default)]
 struct All {
     meets: BTreeMap<PeerId, Meet>,
-    arrivals: VecDeque<PeerSession>,
+    arrivals: Arrivals,
     next_attempt: u64,
 }
 
@@ -99,11 +97,11 @@ impl Meetings {
     }
 
     /// The next session that a peer opened without anyone here waiting for it.
-    pub(super) async fn arrival(&self) -> PeerSession {
+    pub(super) async fn arrival(&self, is_wanted: impl Fn(&PeerSession) -> bool) -> PeerSession {
         let mut changes = self.changes.subscribe();
         loop {
             changes.mark_unchanged();
-            if let Some(arrived) = self.all.lock().arrivals.pop_front() {
+            if let Some(arrived) = self.all.lock().arrivals.take(&is_wanted) {
                 return arrived;
             }
             if changes.changed().await.is_err() {
@@ -113,8 +111,16 @@ impl Meetings {
         }
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.all.lock().arrivals.len() < MOST_ARRIVALS
+    /// Whether another session that a device of `party` opens may wait for somebody to take it.
+    pub(super) fn has_room(&self, party: Party) -> bool {
+        self.all.lock().arrivals.has_room(party)
+    }
+
+    /// What `party` opened and nobody took is not given out any more.
+    pub(super) fn forget_untaken(&self, party: Party) {
+        let gone = self.all.lock().arrivals.forget(party);
+        // Sessions end outside the lock.
+        drop(gone);
     }
 
     /// The session with a device of `party` that counts, if it is open.
@@ -183,17 +189,7 @@ impl Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        let is_last = {
-            let mut all = self.inner.meetings.all.lock();
-            all.meets.get_mut(&self.device).is_some_and(|meet| {
-                meet.callers -= 1;
-                if meet.callers == 0 {
-                    // The session is its callers' now.
-                    meet.outcome = Outcome::Pending;
-                }
-                meet.callers == 0
-            })
-        };
+        let is_last = self.inner.meetings.all.lock().leave(self.device);
         if is_last {
             say(&self.inner, self.device, Input::Withdraw);
         }
@@ -220,14 +216,27 @@ impl All {
         meet
     }
 
+    /// A caller leaves; true if nobody who asks for that device is left. What the peer opened and none of them took is anybody's
+    /// then.
+    fn leave(&mut self, device: PeerId) -> bool {
+        let Some(meet) = self.meets.get_mut(&device) else { return false };
+        meet.callers -= 1;
+        if meet.callers > 0 {
+            return false;
+        }
+        // What this end opened is its callers' now.
+        meet.outcome = Outcome::Pending;
+        self.arrivals.leave(device);
+        true
+    }
+
     fn outcome(&mut self, device: PeerId, patience: Duration) -> Option<Result<PeerSession, ConnectError>> {
         let meet = self.meets.get(&device)?;
         match &meet.outcome {
             Outcome::Pending => None,
             Outcome::Met(session) => {
                 let (session, party, trust) = (session.clone(), meet.party, meet.trust);
-                let instance = session.instance();
-                self.arrivals.retain(|arrived| arrived.session.instance() != instance);
+                self.arrivals.taken(&session);
                 Some(Ok(PeerSession { session, party, trust }))
             }
             Outcome::Failed(why) => Some(Err(connect::failure(*why, meet.error.clone(), patience))),
@@ -247,15 +256,17 @@ fn say_with(inner: &Arc<Inner>, device: PeerId, input: Input, session: Option<&S
         let mut all = inner.meetings.all.lock();
         let All { meets, arrivals, .. } = &mut *all;
         let Some(meet) = meets.get_mut(&device) else { return };
-        if let Some(session) = session {
-            meet.sessions.insert(session.instance(), session.downgrade());
-            effects.push(Effect::Watch(session.events(), session.instance()));
-        }
         meet.look_at_sessions(inner.hub.now());
         meet.machine.handle(inner.hub.now(), input);
         while let Some(output) = meet.machine.poll_output() {
             log::debug!(target: "citadel::peers", "{device}: {input:?} leads to {output:?}");
             effects.extend(meet.act(&inner.hub, output, session, arrivals));
+        }
+        if let Some(session) = session {
+            // It may be over: then the machine hears so at once, after it has heard of the session.
+            meet.sessions.insert(session.instance(), session.downgrade());
+            effects.push(Effect::Watch(session.events(), session.instance()));
+            meet.look_at_sessions(inner.hub.now());
         }
         meet.timer.cancel();
         if let Some((at, _)) = meet.machine.poll_timeout() {
@@ -287,12 +298,18 @@ impl Meet {
         }
     }
 
+    /// A session that the peer opened, for whoever takes it.
+    fn arrives(&self, session: &Session, arrivals: &mut Arrivals) {
+        let met = PeerSession { session: session.clone(), party: self.party, trust: self.trust };
+        arrivals.push(met, self.callers > 0);
+    }
+
     fn act(
         &mut self,
         hub: &Hub,
         output: Output,
         session: Option<&Session>,
-        arrivals: &mut VecDeque<PeerSession>,
+        arrivals: &mut Arrivals,
     ) -> Option<Effect> {
         match output {
             Output::Begin(id) => {
@@ -316,24 +333,35 @@ impl Meet {
                 None
             }
             Output::Supersede(instance) => {
-                self.sessions.get(&instance).map(|session| Effect::Supersede(session.clone()))
+                let new = session.filter(|session| session.instance() == instance);
+                if let Some(heard) = new.filter(|session| session.side() == Side::Responder) {
+                    // It was abandoned a moment before it was heard. The peer has it, and may have closed it in order.
+                    hub.keep(heard);
+                    if heard.has_unread() && heard.closing().is_some_and(|reason| reason.is_orderly()) {
+                        self.arrives(heard, arrivals);
+                    }
+                }
+                let session = new.map(Session::downgrade).or_else(|| self.sessions.get(&instance).cloned());
+                session.map(Effect::Supersede)
             }
             Output::Met(instance) => {
-                let live = session.filter(|session| session.instance() == instance).cloned();
-                let live = live.or_else(|| self.sessions.get(&instance).and_then(WeakSession::upgrade));
-                let live = live?;
-                let is_new = session.is_some_and(|session| session.instance() == instance);
-                if is_new {
+                let new = session.filter(|session| session.instance() == instance);
+                if let Some(new) = new {
                     // Before anyone has it. One that ends already is met and over, as any may be.
-                    hub.keep(&live);
+                    hub.keep(new);
+                    match new.side() {
+                        // The peer keeps what it hears. Whoever has the session may close it at once.
+                        Side::Initiator => connect::greet(new),
+                        Side::Responder => self.arrives(new, arrivals),
+                    }
                 }
+                let live =
+                    new.cloned().or_else(|| self.sessions.get(&instance).and_then(WeakSession::upgrade));
+                let live = live?;
                 if self.callers > 0 {
                     self.outcome = Outcome::Met(live.clone());
-                } else if session.is_some() {
-                    let (session, party, trust) = (live.clone(), self.party, self.trust);
-                    arrivals.push_back(PeerSession { session, party, trust });
                 }
-                is_new.then_some(Effect::Keep(live, self.party))
+                new.map(|_| Effect::Keep(live, self.party))
             }
             Output::NotMet(why) => {
                 self.outcome = Outcome::Failed(why);
@@ -355,13 +383,7 @@ fn perform(inner: &Arc<Inner>, device: PeerId, effect: Effect) {
         Effect::Supersede(session) => {
             session.upgrade().into_iter().for_each(|session| session.begin_shutdown(CloseReason::Superseded));
         }
-        Effect::Keep(session, party) => {
-            if session.side() == Side::Initiator {
-                // The peer keeps what it hears. Nothing else is said before.
-                connect::greet(&session);
-            }
-            direct::start(inner, &session, party);
-        }
+        Effect::Keep(session, party) => direct::start(inner, &session, party),
         Effect::Timer(at, token) => {
             let (inner, at) = (Arc::clone(inner), inner.hub.instant(at));
             inner.tasks.clone().spawn(async move {
@@ -400,7 +422,7 @@ async fn attempt(
     match dialled {
         Some(Ok(session)) => {
             let input = Input::OwnEstablished(id, session.instance());
-            say_with(&inner, device, input, Some(&session));
+            established(&inner, device, input, &session);
         }
         Some(Err(error)) => {
             let failure = classify(&error);
@@ -440,7 +462,7 @@ pub(super) fn proven(
     (id, receiver)
 }
 
-/// The peer's attempt is a session now, and the peer was heard on it.
-pub(super) fn established(inner: &Arc<Inner>, device: PeerId, id: TheirAttempt, session: &Session) {
-    say_with(inner, device, Input::TheirEstablished(id, session.instance()), Some(session));
+/// An attempt is a session now, as `input` says: an own one, or one of the peer, who was heard on it.
+pub(super) fn established(inner: &Arc<Inner>, device: PeerId, input: Input, session: &Session) {
+    say_with(inner, device, input, Some(session));
 }

@@ -5,8 +5,9 @@
 //!
 //! A server has a [`Switchboard`]: `floor.rs` is its memory, `board.rs` its rules, `serve.rs` answers requests, `vouches.rs`
 //! keeps what devices say of each other, `relay.rs` carries lanes. A client has a [`PeerClient`]: `uplink.rs` asks, `feed.rs`
-//! hears, `book.rs` remembers, `connect.rs` and `meetings.rs` make sessions, `direct/` seeks paths for them that need no server.
+//! hears, `book.rs` remembers, `connect.rs` and `meetings.rs` make sessions, `arrivals.rs` has those that nobody took, `direct/` seeks paths for them that need no server.
 
+mod arrivals;
 mod board;
 mod book;
 mod client;

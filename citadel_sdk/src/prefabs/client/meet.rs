@@ -6,8 +6,8 @@ use citadel_crypt::addr::PeerId;
 use citadel_proto::OpenError;
 use citadel_proto::driver::{Channel, Session};
 use citadel_proto::peers::{
-    ConnectError as PeerConnectError, ConsentError, Party, PeerAskError, PeerClient, PeerInfo, PeerSession,
-    PeerTrust, PeersCallError, PeersError, Standing,
+    ConnectError as PeerConnectError, ConsentError, Party, PeerAskError, PeerClient, PeerSession, PeerTrust,
+    PeersCallError, PeersError, PinError, Standing,
 };
 use core::time::Duration;
 
@@ -56,21 +56,61 @@ pub enum PeerFailure {
 }
 
 /// A session with a peer and its channel 0, registering with it on the way if need be.
+///
+/// The peer may have been faster: have opened a session, said all that it had to say, closed it and gone, before this end asked.
+/// That is the session then, with what was said on it.
 pub(super) async fn meet(peers: &PeerClient, wanted: &Wanted) -> Result<PeerConnection, PeerFailure> {
+    let party = match wanted.party() {
+        Some(party) => party,
+        None => find(peers, wanted).await?,
+    };
+    let met = tokio::select! {
+        biased;
+        arrived = arrival(peers, party) => arrived,
+        reached = reach(peers, wanted) => reached?,
+    };
+    connection(peers, check(wanted, met)?)
+}
+
+/// The first session of the peer that nobody has taken and that is open, or ended in order. Of any other end the peer was told
+/// that not all may have arrived.
+async fn arrival(peers: &PeerClient, party: Party) -> PeerSession {
+    loop {
+        let arrived = peers.accept_session_of(party).await;
+        if arrived.session.closing().is_none_or(|reason| reason.is_orderly()) {
+            return arrived;
+        }
+    }
+}
+
+/// Looks for it, registers with it, and connects whenever it is there, until there is a session.
+async fn reach(peers: &PeerClient, wanted: &Wanted) -> Result<PeerSession, PeerFailure> {
     let party = find(peers, wanted).await?;
     register(peers, party, wanted.expect).await?;
     let mut pause = PAUSES.0;
     loop {
         peers.online(party).await;
         match peers.connect(party).await {
-            Ok(met) => return connection(peers, met),
             Err(error) if error.is_retryable() => {
                 log::debug!(target: "citadel::node", "{wanted}: {error}");
                 wait(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
             }
-            Err(error) => return Err(error.into()),
+            outcome => return Ok(outcome?),
         }
+    }
+}
+
+/// The session, if it is with the device that was named, or with one that this one vouches for.
+fn check(wanted: &Wanted, mut met: PeerSession) -> Result<PeerSession, PeerFailure> {
+    let Some(expect) = wanted.expect else { return Ok(met) };
+    let found = met.session.peer_id();
+    if found == expect {
+        met.trust = PeerTrust::Verified;
+    }
+    match met.trust {
+        PeerTrust::Verified => Ok(met),
+        _ => Err(PeersError::from(PinError::IdentityChanged { pinned: vec![expect], found }).into()),
     }
 }
 
@@ -94,16 +134,21 @@ const fn is_absent(error: &PeersError) -> bool {
     matches!(error, PeersError::Call(PeersCallError::Refused(PeerAskError::Unknown)))
 }
 
-/// Agrees with it, whoever was the first to ask.
-async fn register(peers: &PeerClient, party: Party, expect: Option<PeerId>) -> Result<PeerInfo, PeerFailure> {
+/// Agrees with it, whoever was the first to ask. Whom the user named by its peer id is verified, also if the two have agreed
+/// before.
+async fn register(peers: &PeerClient, party: Party, expect: Option<PeerId>) -> Result<(), PeerFailure> {
     let standing = peers.info(party).map(|info| info.standing);
     if standing != Some(Standing::Peer) {
         peers.ask(party, expect).await.or_else(unless_done)?;
     }
-    match peers.answered(party).await {
-        Standing::Peer => Ok(peers.registered(party).await?),
-        _ => Err(PeerFailure::Declined),
+    let Standing::Peer = peers.answered(party).await else { return Err(PeerFailure::Declined) };
+    let info = peers.registered(party).await?;
+    let Some(expect) = expect else { return Ok(()) };
+    let trust = info.pinned.as_ref().and_then(|pinned| pinned.devices.get(&expect));
+    if trust != Some(&PeerTrust::Verified) {
+        peers.mark_verified(party, expect).await?;
     }
+    Ok(())
 }
 
 /// They may have become peers while this end was asking.

@@ -2,7 +2,7 @@
 
 use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Cid, NameError, UserName};
-use citadel_proto::peers::Who;
+use citadel_proto::peers::{Party, Who};
 use core::fmt;
 
 /// One or more peers, each by user name, by account id, or by the peer id of a session without an account. Whatever is made
@@ -99,6 +99,15 @@ impl Wanted {
             Name::Cid(cid) => Who::from(*cid),
             Name::PeerId(peer) => Who::from(*peer),
         })
+    }
+
+    /// Who it is at the server, where the name says so.
+    pub(super) const fn party(&self) -> Option<Party> {
+        match &self.name {
+            Name::User(_) => None,
+            Name::Cid(cid) => Some(Party::Account(*cid)),
+            Name::PeerId(peer) => Some(Party::Transient(*peer)),
+        }
     }
 }
 

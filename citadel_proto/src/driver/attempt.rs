@@ -1,0 +1,39 @@
+//! A session that is none yet: its handshake has made it, and its peer may give it up without a word.
+
+use super::shared::{Shared, Wake};
+use crate::shutdown::CloseReason;
+
+impl Shared {
+    /// Keeps it, unless it ended otherwise than in order: one that the peer closes as soon as it has it is a session as any.
+    pub(super) fn keep(&self) {
+        self.act(|core, _| {
+            core.is_kept |= core.is_running() || core.machine.reason().is_orderly();
+            ((), Wake::Nobody)
+        });
+    }
+
+    /// Whether the peer has opened a channel. If not, nothing of it is taken any more: the session is aborted.
+    pub(super) fn is_heard_or_aborted(&self) -> bool {
+        self.act(|core, clock| {
+            let is_heard = core.machine.has_peer_opened();
+            if !is_heard {
+                core.machine.close(clock.now(), CloseReason::Aborted);
+            }
+            (is_heard, Wake::Task)
+        })
+    }
+
+    /// Ends it unless it is kept.
+    pub(super) fn end_attempt(&self) {
+        self.act(|core, clock| {
+            if !core.is_kept {
+                core.machine.close(clock.now(), CloseReason::Aborted);
+            }
+            ((), Wake::Task)
+        });
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.look(|core| core.is_kept)
+    }
+}

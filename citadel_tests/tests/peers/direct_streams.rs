@@ -13,7 +13,7 @@ use citadel_sdk::{Direct, DirectConfig, Link, Locality, PathKind, SessionEvent, 
 use citadel_tests::direct_world::keys;
 use core::task::{Context, Poll};
 use core::time::Duration;
-use futures::future::join;
+use futures::future::{join, join_all};
 use rstest::rstest;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -305,6 +305,42 @@ async fn sessions_of_an_end_without_tcp_stay_on_the_lane(#[case] without: Direct
         assert_eq!(peer.session.path_kind(), PathKind::Relayed);
     }
     drop(channels);
+    alice.ends().await;
+    bob.ends().await;
+    ends_empty(server).await;
+}
+
+/// A stranger has as many silent streams at both ends as may wait there, all the time.
+#[tokio::test]
+async fn fix_0084_silent_streams_of_a_stranger_take_nobody_s_place() {
+    let server = server().await;
+    // The first attempt does it, or none: another one does not come.
+    let pauses = (Duration::from_secs(3600), Duration::from_secs(3600));
+    let on = |port: u16| {
+        let bind = (Ipv4Addr::LOCALHOST, port).into();
+        walled(Direct::On(DirectConfig { bind, pauses, ..near() }))
+    };
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ports = [free(), free()];
+    let silent = |port: u16| async move {
+        loop {
+            match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+                Ok(mut stream) => drop(stream.read(&mut [0]).await),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let stranger = join_all(ports.into_iter().cycle().take(2 * 16).map(silent));
+    let meeting = async {
+        let (alice, bob, sessions) = meet(&server, ports.map(on)).await;
+        both_direct(&sessions).await;
+        (alice, bob, sessions)
+    };
+    let (alice, bob, sessions) = tokio::select! {
+        met = meeting => met,
+        _ = stranger => unreachable!("strangers do not give up"),
+    };
+    assert!(sessions.iter().all(|peer| is_by_tcp(peer.session.path_kind())));
     alice.ends().await;
     bob.ends().await;
     ends_empty(server).await;

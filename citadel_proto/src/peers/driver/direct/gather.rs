@@ -51,16 +51,17 @@ fn machine() -> Vec<IpAddr> {
     interfaces_of_machine().iter().map(Interface::ip).collect()
 }
 
-/// The links of this machine. One address alone is no link.
+/// The links of this machine. One address alone is no link, and neither is the whole family: what a system says that does not
+/// know the prefix.
 fn machine_links() -> Vec<Link> {
     let link = |interface: &Interface| {
-        let (ip, prefix) = match &interface.addr {
-            IfAddr::V4(v4) => (IpAddr::V4(v4.ip), v4.prefixlen),
-            IfAddr::V6(v6) => (IpAddr::V6(v6.ip), v6.prefixlen),
+        let (ip, prefix, bits) = match &interface.addr {
+            IfAddr::V4(v4) => (IpAddr::V4(v4.ip), v4.prefixlen, 32),
+            IfAddr::V6(v6) => (IpAddr::V6(v6.ip), v6.prefixlen, 128),
         };
-        Link { ip, prefix }
+        (1..bits).contains(&prefix).then_some(Link { ip, prefix })
     };
-    interfaces_of_machine().iter().map(link).collect()
+    interfaces_of_machine().iter().filter_map(link).collect()
 }
 
 fn interfaces_of_machine() -> Vec<Interface> {

@@ -192,7 +192,7 @@ impl DirectPaths {
         let punch = self.socket(inner)?;
         let links = gather::links(inner, &config);
         let mut kept = self.listening.lock();
-        let mut listening = kept.upgrade();
+        let mut listening = kept.upgrade().filter(|listening| listening.serves(&links));
         if listening.is_none() && !links.is_empty() {
             let started = Listening::start(inner, &config, punch.local_addr().port(), links.clone());
             listening = started

@@ -8,12 +8,13 @@ use core::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// From a dial to its welcome, and from a stream that came to its hello. 2 s: within one network, and a SYN that was lost is sent
@@ -22,9 +23,15 @@ const GREETING: Duration = Duration::from_secs(2);
 /// Streams of nobody yet, in all.
 const IN_FLIGHT: usize = 16;
 
+/// The lowest port that is ever told to a peer.
+const LOWEST_PORT: u16 = 1024;
+
 /// A listener on this machine's links, which is there as long as attempts hold it.
 pub(super) struct Listening {
     port: u16,
+    links: Vec<Link>,
+    /// Cancelled by whoever is first: the last attempt, or the listener, if it fails.
+    over: CancellationToken,
     _stop: DropGuard,
 }
 
@@ -37,10 +44,16 @@ impl Listening {
         links: Vec<Link>,
     ) -> io::Result<Self> {
         let at = |port| super::of_family(config.bind, |bind| listen_tcp(SocketAddr::new(bind.ip(), port)));
-        let listener = at(port).or_else(|_| at(0))?;
-        let (port, stop) = (listener.local_addr()?.port(), CancellationToken::new());
-        inner.tasks.spawn(run(Arc::downgrade(inner), listener, links, stop.clone()));
-        Ok(Self { port, _stop: stop.drop_guard() })
+        let wanted = if port < LOWEST_PORT { 0 } else { port };
+        let listener = at(wanted).or_else(|_| at(0))?;
+        let (port, over) = (listener.local_addr()?.port(), CancellationToken::new());
+        inner.tasks.spawn(run(Arc::downgrade(inner), listener, links.clone(), over.clone()));
+        Ok(Self { port, links, over: over.clone(), _stop: over.drop_guard() })
+    }
+
+    /// Whether it takes streams from these links: it is there, and they are those of this machine still.
+    pub(super) fn serves(&self, links: &[Link]) -> bool {
+        self.links == links && !self.over.is_cancelled()
     }
 
     /// At which port.
@@ -131,43 +144,91 @@ async fn dial(to: SocketAddr, hello: Packet, is_welcome: impl Fn(&Packet) -> boo
 }
 
 /// Takes streams and hands those of an attempt to it.
-async fn run(inner: Weak<Inner>, listener: TcpListener, links: Vec<Link>, stop: CancellationToken) {
-    let Some((hub, tasks)) = inner.upgrade().map(|inner| (inner.hub.clone(), inner.tasks.clone())) else {
-        return;
-    };
-    let places = Arc::new(Semaphore::new(IN_FLIGHT));
+async fn run(inner: Weak<Inner>, listener: TcpListener, links: Vec<Link>, over: CancellationToken) {
+    let Some(hub) = inner.upgrade().map(|inner| inner.hub.clone()) else { return };
+    let _over = over.clone().drop_guard();
+    let mut waiting = Waiting::default();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = over.cancelled() => return,
             () = hub.closed() => return,
+            greeted = waiting.next() => {
+                let Some(inner) = inner.upgrade() else { return };
+                hand_over(&inner, greeted);
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
-        let (stream, from) = match accepted {
-            Ok((stream, from)) => (stream, crate::peers::direct::canonical(from)),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+        match accepted {
+            Ok((stream, from)) => {
+                let from = crate::peers::direct::canonical(from);
+                if links.iter().any(|link| link.holds(from.ip())) {
+                    waiting.push(stream, from);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 // The next attempt listens anew, and this one has packets.
                 log::debug!(target: "citadel::direct", "no more streams: {error}");
                 return;
             }
+        }
+    }
+}
+
+/// Streams that came and said nothing yet. One more than [`IN_FLIGHT`] ends the oldest of the address that has the most: a hello
+/// comes within a round trip, so whoever says nothing keeps nobody else out.
+#[derive(Default)]
+struct Waiting {
+    streams: FuturesUnordered<BoxFuture<'static, (u64, Option<Greeted>)>>,
+    /// In the order in which they came.
+    places: VecDeque<Place>,
+    count: u64,
+}
+
+struct Place {
+    number: u64,
+    from: IpAddr,
+    ended: CancellationToken,
+}
+
+impl Waiting {
+    fn push(&mut self, stream: TcpStream, from: SocketAddr) {
+        if self.places.len() >= IN_FLIGHT {
+            self.end_one();
+        }
+        let (number, ended) = (self.count, CancellationToken::new());
+        self.count += 1;
+        self.places.push_back(Place { number, from: from.ip(), ended: ended.clone() });
+        let hearing = tokio::time::timeout(GREETING, hear(stream, from));
+        let hearing = async move {
+            let heard = ended.run_until_cancelled(hearing).await;
+            (number, heard.and_then(Result::ok).and_then(Result::ok))
         };
-        let is_near = links.iter().any(|link| link.holds(from.ip()));
-        let place = Arc::clone(&places).try_acquire_owned();
-        if let (true, Ok(place)) = (is_near, place) {
-            let (inner, stop) = (inner.clone(), stop.clone());
-            tasks.spawn(async move {
-                let _place = place;
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => {}
-                    heard = tokio::time::timeout(GREETING, hear(stream, from)) => {
-                        if let (Ok(Ok(greeted)), Some(inner)) = (heard, inner.upgrade()) {
-                            hand_over(&inner, greeted);
-                        }
+        self.streams.push(hearing.boxed());
+    }
+
+    fn end_one(&mut self) {
+        let of = |from: IpAddr| self.places.iter().filter(|place| place.from == from).count();
+        // The first of several that are equal.
+        let most = self.places.iter().enumerate().rev().max_by_key(|(_, place)| of(place.from));
+        let ended = most.map(|(at, _)| at).and_then(|at| self.places.remove(at));
+        ended.into_iter().for_each(|place| place.ended.cancel());
+    }
+
+    /// The next one that said something; pending while none has.
+    async fn next(&mut self) -> Greeted {
+        loop {
+            match self.streams.next().await {
+                Some((number, heard)) => {
+                    self.places.retain(|place| place.number != number);
+                    if let Some(greeted) = heard {
+                        return greeted;
                     }
                 }
-            });
+                None => core::future::pending().await,
+            }
         }
     }
 }

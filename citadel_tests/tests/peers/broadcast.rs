@@ -52,12 +52,14 @@ impl Scene {
     }
 }
 
-/// A receiver agrees when it is asked, and has its session.
-async fn joins(client: &Client, sender: PeerId) -> Session {
+/// A receiver agrees when it is asked, and has its session on the way that is wanted.
+async fn joins(client: &Client, sender: PeerId, way: Way) -> Session {
     let party = Party::Transient(sender);
     client.sees(party, Standing::Asking).await;
     client.peers.accept(party, None).await.unwrap();
-    client.peers.accept_session().await.session
+    let session = client.peers.accept_session().await.session;
+    way.carries(&session).await;
+    session
 }
 
 /// What a receiver heard, by number, and why there was no more.
@@ -89,7 +91,9 @@ fn all() -> Vec<u64> {
 
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn everybody_waits_for_the_slowest_where_the_policy_says_so(#[values(Way::Relayed)] way: Way) {
+async fn everybody_waits_for_the_slowest_where_the_policy_says_so(
+    #[values(Way::Relayed, Way::Direct)] way: Way,
+) {
     let scene = Scene::new(way, 2).await;
     let sender = scene.sender.peer_id();
     let (progress, sent) = tokio::sync::watch::channel(0);
@@ -112,7 +116,7 @@ async fn everybody_waits_for_the_slowest_where_the_policy_says_so(#[values(Way::
     let Scene { setup, receivers, server, sender: own, .. } = scene;
     let sending = Scene::sends(setup, kernel, own);
     let receiving = async {
-        let (fast, slow) = join(joins(&receivers[0], sender), joins(&receivers[1], sender)).await;
+        let (fast, slow) = join(joins(&receivers[0], sender, way), joins(&receivers[1], sender, way)).await;
         let (mut fast, mut slow) = (fast.channel().unwrap(), slow.channel().unwrap());
         let slow = async {
             // Long enough for everything that need not wait.
@@ -141,7 +145,7 @@ async fn everybody_waits_for_the_slowest_where_the_policy_says_so(#[values(Way::
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_stalls_delays_no_other_and_loses_the_oldest_or_its_session(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
     #[values(BackPressure::DropOldest, BackPressure::DisconnectSlowest)] policy: BackPressure,
 ) {
     let scene = Scene::new(way, 3).await;
@@ -167,8 +171,8 @@ async fn a_receiver_that_stalls_delays_no_other_and_loses_the_oldest_or_its_sess
     let Scene { setup, receivers, server, sender: own, .. } = scene;
     let sending = Scene::sends(setup, kernel, own);
     let receiving = async {
-        let (a, b) = join(joins(&receivers[0], sender), joins(&receivers[1], sender)).await;
-        let stalled = joins(&receivers[2], sender).await;
+        let (a, b) = join(joins(&receivers[0], sender, way), joins(&receivers[1], sender, way)).await;
+        let stalled = joins(&receivers[2], sender, way).await;
         let mut channels = [a, b, stalled].map(|session| session.channel().unwrap());
         let [a, b, stalled] = &mut channels;
         // It reads nothing until the others have everything.
@@ -213,7 +217,7 @@ async fn a_receiver_that_stalls_delays_no_other_and_loses_the_oldest_or_its_sess
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_never_reads_does_not_keep_the_node(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
     #[values(BackPressure::DropOldest, BackPressure::DisconnectSlowest)] policy: BackPressure,
     #[values(false, true)] is_unreachable: bool,
 ) {
@@ -244,7 +248,7 @@ async fn a_receiver_that_never_reads_does_not_keep_the_node(
     let sending = Scene::sends(setup, kernel, own);
     let client = receivers.pop().unwrap();
     let receiving = async {
-        let session = joins(&client, sender).await;
+        let session = joins(&client, sender, way).await;
         there.send_replace(true);
         session
     };
@@ -263,7 +267,7 @@ async fn a_receiver_that_never_reads_does_not_keep_the_node(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn who_comes_late_gets_what_is_sent_from_then_on_and_who_leaves_is_out(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
 ) {
     let scene = Scene::new(way, 2).await;
     let sender = scene.sender.peer_id();
@@ -289,12 +293,12 @@ async fn who_comes_late_gets_what_is_sent_from_then_on_and_who_leaves_is_out(
     let Scene { setup, receivers, server, sender: own, .. } = scene;
     let sending = Scene::sends(setup, kernel, own);
     let receiving = async {
-        let first = joins(&receivers[0], sender).await;
+        let first = joins(&receivers[0], sender, way).await;
         let mut channel = first.channel().unwrap();
         for number in 0..10 {
             assert_eq!(channel.recv().await.unwrap().unwrap(), message(number, 100));
         }
-        let late = joins(&receivers[1], sender).await;
+        let late = joins(&receivers[1], sender, way).await;
         let mut late = late.channel().unwrap();
         let leaves = async {
             for number in 10..20 {
@@ -322,7 +326,7 @@ async fn who_comes_late_gets_what_is_sent_from_then_on_and_who_leaves_is_out(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn the_simple_form_sends_a_list_to_all_that_come_and_names_who_did_not(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
 ) {
     let scene = Scene::new(way, 3).await;
     let sender = scene.sender.peer_id();
@@ -340,7 +344,7 @@ async fn the_simple_form_sends_a_list_to_all_that_come_and_names_who_did_not(
             receivers[2].peers.decline(party).await.unwrap();
         };
         let hears = async |client: &Client| {
-            let mut channel = joins(client, sender).await.channel().unwrap();
+            let mut channel = joins(client, sender, way).await.channel().unwrap();
             let mut heard = Vec::new();
             while let Some(bytes) = channel.recv().await.unwrap() {
                 heard.push(bytes);
@@ -370,7 +374,7 @@ async fn the_simple_form_sends_a_list_to_all_that_come_and_names_who_did_not(
 
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn a_broadcast_whose_node_is_to_end_sends_no_more(#[values(Way::Relayed)] way: Way) {
+async fn a_broadcast_whose_node_is_to_end_sends_no_more(#[values(Way::Relayed, Way::Direct)] way: Way) {
     let scene = Scene::new(way, 1).await;
     let sender = scene.sender.peer_id();
     let callback = |broadcast: Broadcast| async move {
@@ -385,7 +389,7 @@ async fn a_broadcast_whose_node_is_to_end_sends_no_more(#[values(Way::Relayed)] 
     let Scene { setup, mut receivers, server, sender: own, .. } = scene;
     let node = setup.node(kernel, own).start().await.unwrap();
     let client = receivers.pop().unwrap();
-    let session = joins(&client, sender).await;
+    let session = joins(&client, sender, way).await;
     let mut channel = session.channel().unwrap();
     assert!(channel.recv().await.unwrap().is_some());
     let (ended, (heard, end)) = join(node.shutdown(), hears(&mut channel)).await;

@@ -89,9 +89,11 @@ async fn greets(
     let own = identity.peer_id().to_string();
     let told = Arc::new(Mutex::new(None));
     let tells = Arc::clone(&told);
+    let way = setup.way;
     let kernel = PeerConnectionKernel::for_each(connection, Peers::peer_id(hub), move |mut peer| {
         let (own, tells) = (own.clone(), Arc::clone(&tells));
         async move {
+            way.carries(&peer.session).await;
             peer.channel.send(own).await?;
             let answer = peer.channel.recv().await;
             let reason = peer.session.closed().await.reason().clone();
@@ -106,7 +108,7 @@ async fn greets(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn each_peer_is_given_as_it_comes_and_who_is_not_met_with_the_reason(
-    #[values(Way::Relayed)] way: Way,
+    #[values(Way::Relayed, Way::Direct)] way: Way,
     #[values(Ends::Well, Ends::WithACode, Ends::ByPanic)] ends: Ends,
     #[values(1, 3)] there: usize,
 ) {
@@ -141,8 +143,11 @@ async fn each_peer_is_given_as_it_comes_and_who_is_not_met_with_the_reason(
     let each =
         peers.into_iter().map(|peer| greets(&setup, server.connection(&networks[1], ""), peer, hub_id));
     let (hub_end, told, ()) = tokio::join!(hub_node.into_future(), join_all(each), declines);
+    // A panic waits for nobody: by a direct path its word may come after the server's, that the hub is gone.
+    let may_be_late = way == Way::Direct && ends == Ends::ByPanic;
     for (_answer, reason) in &told {
-        assert_eq!(*reason, ends.reason());
+        let is_late = may_be_late && *reason == CloseReason::Revoked;
+        assert!(is_late || *reason == ends.reason(), "{reason}");
     }
     match (ends, hub_end) {
         (Ends::Well, Ok((_kernel, report))) => {

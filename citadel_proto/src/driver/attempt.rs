@@ -23,6 +23,18 @@ impl Shared {
         })
     }
 
+    /// Ends it with `reason` if it runs; if not, says whether it closes, or has closed, in order: what the peer said is in it then.
+    pub(super) fn ends_in_order(&self, reason: CloseReason) -> bool {
+        self.act(|core, clock| {
+            if core.is_running() {
+                let reason = if core.is_kept { reason } else { CloseReason::Aborted };
+                core.machine.close(clock.now(), reason);
+                return (false, Wake::Task);
+            }
+            (core.machine.reason().is_orderly(), Wake::Nobody)
+        })
+    }
+
     /// Ends it unless it is kept.
     pub(super) fn end_attempt(&self) {
         self.act(|core, clock| {

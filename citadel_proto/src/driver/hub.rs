@@ -175,7 +175,7 @@ impl Hub {
         self.dial(dialer, config, own, None).await
     }
 
-    /// From now on the session of an attempt is one like any other, unless it ends.
+    /// From now on the session of an attempt is one like any other, unless it ended otherwise than in order.
     pub(crate) fn keep(&self, session: &Session) {
         session.shared().keep();
         self.inner.registry.arrivals.send_modify(|count| *count += 1);

@@ -412,8 +412,15 @@ impl Session {
         self.shared().is_heard_or_aborted()
     }
 
-    /// Whether messages or channels of the peer wait for the application.
-    pub(crate) fn has_unread(&self) -> bool {
+    /// The last look at a session that nobody here will have: ends it with `reason` if it runs; if not, says whether it ends in order,
+    /// so that what the peer said is to be given to somebody.
+    pub(crate) fn ends_in_order(&self, reason: CloseReason) -> bool {
+        self.shared().ends_in_order(reason)
+    }
+
+    /// Whether something of the peer waits to be taken: a channel that it opened, or a whole message on any channel. Also after the
+    /// end, for what came before it.
+    pub fn has_unread(&self) -> bool {
         self.shared().look(|core| core.machine.has_unread())
     }
 

@@ -75,7 +75,8 @@ impl SessionMachine {
         } else {
             // A share of the record before messages, and what these leave of it: neither waits for the other to be done.
             has_datagrams = self.datagrams.write_share(out, end);
-            if self.link.carries_items() {
+            // What a close ends is not told to be ended before the close itself is told.
+            if self.link.carries_items() && !self.announcement.is_closing_owed() {
                 data = self.channels.write_data(out, end);
             }
             has_datagrams |= self.datagrams.write(out, end);

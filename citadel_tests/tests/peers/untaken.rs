@@ -1,11 +1,12 @@
 //! Sessions that a peer opened and nobody has taken: what was said on them is there for whoever takes them, and they are few.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use citadel_sdk::prelude::*;
 use citadel_sdk::{CloseReport, Party, PeerConnectError, PeerEvent, PeerTrust, Session, Standing};
 use citadel_tests::peer_scene::{Client, Server, Setup, Way, befriend};
 use futures::FutureExt;
-use futures::future::join;
+use futures::future::{BoxFuture, join};
 use parking_lot::Mutex;
 use rstest::rstest;
 use std::sync::Arc;
@@ -99,33 +100,46 @@ impl NetKernel for Late {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn fix_0075_a_kernel_gets_the_session_of_a_peer_that_has_said_all_and_is_gone() {
-    let setup = Setup::new(Way::Relayed);
+/// Hears lines until there are no more.
+fn hears(
+    heard: &Arc<Mutex<Vec<Bytes>>>,
+) -> impl Fn(PeerConnection) -> BoxFuture<'static, KernelResult> + use<> {
+    let heard = Arc::clone(heard);
+    move |mut peer| {
+        let heard = Arc::clone(&heard);
+        let hearing = async move {
+            while let Some(line) = peer.channel.recv().await? {
+                heard.lock().push(line);
+            }
+            Ok(())
+        };
+        hearing.boxed()
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn fix_0075_a_kernel_gets_the_session_of_a_peer_that_has_said_all_and_is_gone(
+    #[values(false, true)] accounts: bool,
+) {
+    let setup = Setup { accounts, ..Setup::new(Way::Relayed) };
     let networks = setup.networks(2);
     let server = Server::start(&setup, &networks).await;
     let [sender, listener] = [(); 2].map(|()| Arc::new(Identity::generate()));
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = {
-        let heard = Arc::clone(&heard);
-        move |mut peer: PeerConnection| {
-            let heard = Arc::clone(&heard);
-            async move {
-                while let Some(line) = peer.channel.recv().await? {
-                    heard.lock().push(line);
-                }
-                Ok(())
-            }
-        }
+    let [to_sender, to_listener] = if accounts {
+        ["sender", "listener"].map(Peers::user)
+    } else {
+        [&sender, &listener].map(|who| Peers::peer_id(who.peer_id()))
     };
-    let connection = server.connection(&networks[1], "");
+    let heard = Arc::default();
+    let connection = server.connection(&networks[1], "listener");
     let (tell, is_time) = watch::channel(false);
-    let kernel = PeerConnectionKernel::for_each(connection.clone(), Peers::peer_id(sender.peer_id()), hears);
+    let kernel = PeerConnectionKernel::for_each(connection.clone(), to_sender, hears(&heard));
     let late = Late { connection, party: watch::Sender::default(), is_time, kernel };
-    let late = setup.node(late, Arc::clone(&listener)).start().await.unwrap();
+    let late = setup.node(late, listener).start().await.unwrap();
     let says = PeerConnectionKernel::for_each(
-        server.connection(&networks[0], ""),
-        Peers::peer_id(listener.peer_id()),
+        server.connection(&networks[0], "sender"),
+        to_listener,
         |mut peer: PeerConnection| async move {
             for line in LINES {
                 peer.channel.send(line).await?;
@@ -140,6 +154,43 @@ async fn fix_0075_a_kernel_gets_the_session_of_a_peer_that_has_said_all_and_is_g
     let (_kernel, report) = late.await.unwrap();
     assert!(report.is_clean(), "{report}");
     assert_eq!(*heard.lock(), LINES);
+    server.ends().await;
+}
+
+/// What is over and has nothing to be heard is no session for a kernel: it waits for the peer to come again.
+#[tokio::test]
+async fn a_kernel_passes_over_what_came_and_went_without_a_word() {
+    let setup = Setup { accounts: true, ..Setup::new(Way::Relayed) };
+    let networks = setup.networks(2);
+    let server = Server::start(&setup, &networks).await;
+    let alice = Client::start(&setup, &server, &networks[0], "alice").await;
+    let heard = Arc::default();
+    let connection = server.connection(&networks[1], "bob");
+    let ((tell, is_time), party) = (watch::channel(false), watch::Sender::default());
+    let mut known = party.subscribe();
+    let kernel = PeerConnectionKernel::for_each(connection.clone(), Peers::user("alice"), hears(&heard));
+    let bob = Late { connection, party, is_time, kernel };
+    let bob = setup.node(bob, Identity::generate()).start().await.unwrap();
+    let party = known.wait_for(Option::is_some).await.unwrap().unwrap();
+    alice.peers.ask(party, None).await.unwrap();
+    alice.sees(party, Standing::Peer).await;
+    alice.peers.online(party).await;
+    assert!(alice.peers.connect(party).await.unwrap().session.close(0, "").await.clean);
+    tell.send_replace(true);
+    let talks = async {
+        let session = alice.peers.accept_session().await.session;
+        let mut channel = session.channel().unwrap();
+        for line in LINES {
+            channel.send(line).await.unwrap();
+        }
+        channel.finish().await.unwrap();
+        session.close(0, "").await
+    };
+    let (report, ended) = join(talks, bob.into_future()).await;
+    assert!(report.clean, "{report}");
+    assert!(ended.unwrap().1.is_clean());
+    assert_eq!(*heard.lock(), LINES);
+    alice.ends().await;
     server.ends().await;
 }
 
@@ -202,7 +253,10 @@ async fn fix_0080_a_peer_whose_sessions_nobody_takes_shuts_out_nobody_but_itself
 #[case::the_right_one(true)]
 #[case::another_one(false)]
 #[tokio::test]
-async fn fix_0082_who_is_expected_is_held_to_it_also_if_the_two_agreed_before(#[case] is_right: bool) {
+async fn fix_0082_who_is_expected_is_held_to_it_also_if_the_two_agreed_before(
+    #[case] is_right: bool,
+    #[values(false, true)] has_called: bool,
+) {
     let setup = Setup { accounts: true, ..Setup::new(Way::Relayed) };
     let networks = setup.networks(2);
     let server = Server::start(&setup, &networks).await;
@@ -228,6 +282,10 @@ async fn fix_0082_who_is_expected_is_held_to_it_also_if_the_two_agreed_before(#[
     let party = known.wait_for(Option::is_some).await.unwrap().unwrap();
     alice.peers.ask(party, None).await.unwrap();
     alice.sees(party, Standing::Peer).await;
+    if has_called {
+        alice.peers.online(party).await;
+        assert!(says_and_goes(&alice, party).await.clean);
+    }
     tell.send_replace(true);
     let ended = bob.await;
     if is_right {

@@ -1,6 +1,6 @@
 //! Sessions with peers: dialled over a lane, and answered when a lane leads here.
 
-use super::super::meeting::{Input, NotMet};
+use super::super::meeting::{Input, NotMet, OwnAttempt};
 use super::super::wire::{self, LaneFrom, LaneOpen};
 use super::super::{Party, PeerTrust, PinError, Shown};
 use super::client::{Inner, PeerClient};
@@ -86,8 +86,8 @@ impl ConnectError {
 
 impl PeerClient {
     /// A session with a device of `party` that is there: the one that there is, or a new one. If both ends ask at the same
-    /// time, both get the same. One that the peer opened and closed before this was called is given by
-    /// [`accept_session`](Self::accept_session) alone. Resolves within [`connect_deadline`](super::config::PeersConfig::connect_deadline).
+    /// time, both get the same. One that the peer opened and closed before this was called is left to
+    /// [`accept_session`](Self::accept_session) and its like. Resolves within [`connect_deadline`](super::config::PeersConfig::connect_deadline).
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -154,7 +154,7 @@ impl PeerClient {
 }
 
 impl Inner {
-    /// A device of `party` that is there and that a session may be made with.
+    /// A device of `party` that is there and that a session may be made with: a verified one, if there is one.
     fn choose(&self, party: Party) -> Result<(PeerId, PeerTrust), ConnectError> {
         let uplink = self.uplink().map_err(|_| ConnectError::NoServer)?;
         if party == uplink.own {
@@ -169,14 +169,15 @@ impl Inner {
         if !matches!(known.view.shown, Shown::Peers { .. }) {
             return Err(ConnectError::NotPeer);
         }
-        let mut refused = ConnectError::Offline;
+        let (mut chosen, mut refused) = (None, ConnectError::Offline);
         for device in known.view.online {
             match self.allows(&uplink, party, device) {
-                Ok(trust) => return Ok((device, trust)),
+                Ok(PeerTrust::Verified) => return Ok((device, PeerTrust::Verified)),
+                Ok(trust) => chosen = chosen.or(Some((device, trust))),
                 Err(error) => refused = error.into(),
             }
         }
-        Err(refused)
+        chosen.ok_or(refused)
     }
 
     fn allows(&self, uplink: &Uplink, party: Party, device: PeerId) -> Result<PeerTrust, PinError> {
@@ -197,6 +198,18 @@ impl Inner {
             if self.pins.is_out((server, party), session.peer_id()) {
                 session.begin_shutdown(CloseReason::Revoked);
             }
+        }
+    }
+
+    /// A session with `party` is there. Consent that was taken back meanwhile saw none to close.
+    pub(super) fn look_again(&self, party: Party) {
+        let known = self.book.get(party);
+        let is_withdrawn = known.as_ref().is_some_and(|known| known.fault == Some(PinError::Withdrawn));
+        if is_withdrawn || !known.is_some_and(|known| matches!(known.view.shown, Shown::Peers { .. })) {
+            self.part(party);
+        }
+        if is_withdrawn {
+            self.meetings.forget_untaken(party);
         }
     }
 
@@ -226,8 +239,7 @@ async fn open_lane(uplink: &Uplink, to: Party, device: PeerId) -> io::Result<Box
     Ok(Box::new(channel.into_io()))
 }
 
-/// One attempt.
-pub(super) async fn dial(
+async fn dial(
     inner: &Arc<Inner>,
     party: Party,
     device: PeerId,
@@ -237,6 +249,25 @@ pub(super) async fn dial(
     let config = ClientConfig { psk, ..ClientConfig::new(common, Trust::Peer(device)) };
     let session = inner.config.session.clone();
     inner.hub.attempt(inner.dialer(party, device), config, session).await
+}
+
+/// One attempt for a meeting, unless it is given up.
+pub(super) async fn attempt(
+    inner: Arc<Inner>,
+    device: PeerId,
+    party: Party,
+    psk: Option<Arc<Psk>>,
+    id: OwnAttempt,
+    token: CancellationToken,
+) {
+    match token.run_until_cancelled(dial(&inner, party, device, psk)).await {
+        Some(Ok(session)) => {
+            meetings::made(&inner, device, id, &session);
+            inner.look_again(party);
+        }
+        Some(Err(error)) => meetings::failed(&inner, device, id, error),
+        None => {}
+    }
 }
 
 /// What a caller is told; `patience` is what an attempt has.
@@ -329,8 +360,8 @@ async fn meet(inner: &Arc<Inner>, from: Party, trust: PeerTrust, identified: Ide
             let grant = Grant { cid: None, resume: inner.config.session.resume };
             match accept_and_hear(identified, grant, &abandoned).await {
                 Ok(session) => {
-                    let input = Input::TheirEstablished(id, session.instance());
-                    meetings::established(inner, device, input, &session);
+                    meetings::heard(inner, device, from, trust, id, &session);
+                    inner.look_again(from);
                 }
                 Err(error) => failed(&error),
             }

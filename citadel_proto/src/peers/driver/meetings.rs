@@ -1,7 +1,8 @@
 //! The meetings of a client: one machine for each device of a peer, driven here.
 //!
-//! Whoever has something to say locks, says it, drains the outputs, unlocks and only then acts, as with a session's machine. An
-//! own attempt is a task; the peer's attempt is a task that waits for its answer.
+//! Whoever has something to say locks, says it, drains the outputs, unlocks and only then acts, as with a session's machine. What a
+//! session must have had done to it before anybody has it is done under the lock: it takes the session's own lock within, never the
+//! other way round. An own attempt is a task; the peer's attempt is a task that waits for its answer.
 
 use super::super::meeting::{Failure, Input, Meeting, NotMet, Output, OwnAttempt, TheirAttempt};
 use super::super::{Party, PeerTrust};
@@ -16,7 +17,7 @@ use citadel_crypt::addr::PeerId;
 use citadel_crypt::handshake::{Instance, Psk, RefusalCode};
 use citadel_crypt::ratchets::rekey::Side;
 use core::time::Duration;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -75,8 +76,11 @@ struct Meet {
 /// What those who wait get.
 enum Outcome {
     Pending,
-    /// Held for them until they have taken it.
-    Met(Session),
+    /// Held for them. `is_owed` if this end opened it and none of them has taken it yet.
+    Met {
+        session: Session,
+        is_owed: bool,
+    },
     Failed(NotMet),
 }
 
@@ -157,16 +161,14 @@ impl Caller {
         trust: PeerTrust,
         psk: Option<Arc<Psk>>,
     ) -> Self {
-        {
-            let mut all = inner.meetings.all.lock();
-            let meet = all.meet(inner, device, party, trust);
-            meet.callers += 1;
-            meet.psk = psk;
-            if !matches!(meet.outcome, Outcome::Met(_)) {
-                meet.outcome = Outcome::Pending;
-            }
+        let mut all = inner.meetings.all.lock();
+        let meet = all.meet(inner, device, party, trust);
+        meet.callers += 1;
+        meet.psk = psk;
+        if !matches!(meet.outcome, Outcome::Met { .. }) {
+            meet.outcome = Outcome::Pending;
         }
-        say(inner, device, Input::Dial);
+        step(inner, all, device, Input::Dial, None);
         Self { inner: Arc::clone(inner), device }
     }
 
@@ -189,9 +191,9 @@ impl Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        let is_last = self.inner.meetings.all.lock().leave(self.device);
-        if is_last {
-            say(&self.inner, self.device, Input::Withdraw);
+        let mut all = self.inner.meetings.all.lock();
+        if all.leave(self.device) {
+            step(&self.inner, all, self.device, Input::Withdraw, None);
         }
     }
 }
@@ -224,19 +226,19 @@ impl All {
         if meet.callers > 0 {
             return false;
         }
-        // What this end opened is its callers' now.
-        meet.outcome = Outcome::Pending;
+        meet.set(Outcome::Pending, &mut self.arrivals);
         self.arrivals.leave(device);
         true
     }
 
     fn outcome(&mut self, device: PeerId, patience: Duration) -> Option<Result<PeerSession, ConnectError>> {
-        let meet = self.meets.get(&device)?;
-        match &meet.outcome {
+        let meet = self.meets.get_mut(&device)?;
+        match &mut meet.outcome {
             Outcome::Pending => None,
-            Outcome::Met(session) => {
+            Outcome::Met { session, is_owed } => {
+                *is_owed = false;
+                self.arrivals.taken(session);
                 let (session, party, trust) = (session.clone(), meet.party, meet.trust);
-                self.arrivals.taken(&session);
                 Some(Ok(PeerSession { session, party, trust }))
             }
             Outcome::Failed(why) => Some(Err(connect::failure(*why, meet.error.clone(), patience))),
@@ -246,38 +248,45 @@ impl All {
 
 /// Gives a meeting an input and does what comes of it.
 pub(super) fn say(inner: &Arc<Inner>, device: PeerId, input: Input) {
-    say_with(inner, device, input, None);
+    step(inner, inner.meetings.all.lock(), device, input, None);
 }
 
-/// The same; `session` is the one that the input speaks of.
-fn say_with(inner: &Arc<Inner>, device: PeerId, input: Input, session: Option<&Session>) {
+/// The same under a lock that is held; `session` is the one that the input speaks of.
+fn step(
+    inner: &Arc<Inner>,
+    mut all: MutexGuard<'_, All>,
+    device: PeerId,
+    input: Input,
+    session: Option<&Session>,
+) {
     let mut effects = Vec::new();
-    {
-        let mut all = inner.meetings.all.lock();
-        let All { meets, arrivals, .. } = &mut *all;
-        let Some(meet) = meets.get_mut(&device) else { return };
-        meet.look_at_sessions(inner.hub.now());
-        meet.machine.handle(inner.hub.now(), input);
-        while let Some(output) = meet.machine.poll_output() {
-            log::debug!(target: "citadel::peers", "{device}: {input:?} leads to {output:?}");
-            effects.extend(meet.act(&inner.hub, output, session, arrivals));
-        }
-        if let Some(session) = session {
-            // It may be over: then the machine hears so at once, after it has heard of the session.
-            meet.sessions.insert(session.instance(), session.downgrade());
-            effects.push(Effect::Watch(session.events(), session.instance()));
-            meet.look_at_sessions(inner.hub.now());
-        }
-        meet.timer.cancel();
-        if let Some((at, _)) = meet.machine.poll_timeout() {
-            meet.timer = CancellationToken::new();
-            effects.push(Effect::Timer(at, meet.timer.clone()));
-        }
-        let is_idle = meet.machine.session().is_none() && meet.machine.poll_timeout().is_none();
-        if meet.callers == 0 && is_idle {
-            meets.remove(&device);
-        }
+    let All { meets, arrivals, .. } = &mut *all;
+    let Some(meet) = meets.get_mut(&device) else { return };
+    meet.look_at_sessions(inner.hub.now());
+    meet.machine.handle(inner.hub.now(), input);
+    while let Some(output) = meet.machine.poll_output() {
+        log::debug!(target: "citadel::peers", "{device}: {input:?} leads to {output:?}");
+        effects.extend(meet.act(&inner.hub, output, session, arrivals));
     }
+    if let Input::TheirEstablished(id, _) | Input::TheirFailed(id) = input {
+        meet.accepted.remove(&id);
+    }
+    if let Some(session) = session {
+        // It may be over: then the machine hears so at once, after it has heard of the session.
+        meet.sessions.insert(session.instance(), session.downgrade());
+        effects.push(Effect::Watch(session.events(), session.instance()));
+        meet.look_at_sessions(inner.hub.now());
+    }
+    meet.timer.cancel();
+    if let Some((at, _)) = meet.machine.poll_timeout() {
+        meet.timer = CancellationToken::new();
+        effects.push(Effect::Timer(at, meet.timer.clone()));
+    }
+    let is_idle = meet.machine.session().is_none() && meet.machine.poll_timeout().is_none();
+    if meet.callers == 0 && is_idle {
+        meets.remove(&device);
+    }
+    drop(all);
     inner.meetings.changes.send_modify(|count| *count += 1);
     effects.into_iter().for_each(|effect| perform(inner, device, effect));
 }
@@ -298,10 +307,28 @@ impl Meet {
         }
     }
 
-    /// A session that the peer opened, for whoever takes it.
-    fn arrives(&self, session: &Session, arrivals: &mut Arrivals) {
-        let met = PeerSession { session: session.clone(), party: self.party, trust: self.trust };
-        arrivals.push(met, self.callers > 0);
+    fn given(&self, session: &Session) -> PeerSession {
+        PeerSession { session: session.clone(), party: self.party, trust: self.trust }
+    }
+
+    /// Another outcome for callers. What the one before owed them, and nobody took, is given up.
+    fn set(&mut self, outcome: Outcome, arrivals: &mut Arrivals) {
+        let before = core::mem::replace(&mut self.outcome, outcome);
+        let Outcome::Met { session, is_owed: true } = before else { return };
+        match &mut self.outcome {
+            Outcome::Met { session: same, is_owed } if same.instance() == session.instance() => {
+                *is_owed = true;
+            }
+            _ => self.give_up(&session, CloseReason::Aborted, arrivals),
+        }
+    }
+
+    /// Nobody here will have that session: it ends, unless its peer has closed it in order. Then what was said is in it, for
+    /// whoever takes what peers opened.
+    fn give_up(&self, session: &Session, reason: CloseReason, arrivals: &mut Arrivals) {
+        if session.ends_in_order(reason) {
+            arrivals.push(self.given(session), false);
+        }
     }
 
     fn act(
@@ -333,16 +360,15 @@ impl Meet {
                 None
             }
             Output::Supersede(instance) => {
-                let new = session.filter(|session| session.instance() == instance);
-                if let Some(heard) = new.filter(|session| session.side() == Side::Responder) {
-                    // It was abandoned a moment before it was heard. The peer has it, and may have closed it in order.
-                    hub.keep(heard);
-                    if heard.has_unread() && heard.closing().is_some_and(|reason| reason.is_orderly()) {
-                        self.arrives(heard, arrivals);
-                    }
+                let Some(new) = session.filter(|session| session.instance() == instance) else {
+                    return self.sessions.get(&instance).map(|session| Effect::Supersede(session.clone()));
+                };
+                if new.side() == Side::Responder {
+                    // It was abandoned a moment before it was heard: the peer has it.
+                    hub.keep(new);
                 }
-                let session = new.map(Session::downgrade).or_else(|| self.sessions.get(&instance).cloned());
-                session.map(Effect::Supersede)
+                self.give_up(new, CloseReason::Superseded, arrivals);
+                None
             }
             Output::Met(instance) => {
                 let new = session.filter(|session| session.instance() == instance);
@@ -352,19 +378,27 @@ impl Meet {
                     match new.side() {
                         // The peer keeps what it hears. Whoever has the session may close it at once.
                         Side::Initiator => connect::greet(new),
-                        Side::Responder => self.arrives(new, arrivals),
+                        Side::Responder => arrivals.push(self.given(new), self.callers > 0),
                     }
                 }
                 let live =
                     new.cloned().or_else(|| self.sessions.get(&instance).and_then(WeakSession::upgrade));
-                let live = live?;
+                let Some(live) = live else {
+                    // Its last handle has gone since the look at all of them.
+                    self.machine.handle(hub.now(), Input::Ended(instance));
+                    if self.callers > 0 {
+                        self.machine.handle(hub.now(), Input::Dial);
+                    }
+                    return None;
+                };
                 if self.callers > 0 {
-                    self.outcome = Outcome::Met(live.clone());
+                    let is_owed = new.is_some_and(|new| new.side() == Side::Initiator);
+                    self.set(Outcome::Met { session: live.clone(), is_owed }, arrivals);
                 }
                 new.map(|_| Effect::Keep(live, self.party))
             }
             Output::NotMet(why) => {
-                self.outcome = Outcome::Failed(why);
+                self.set(Outcome::Failed(why), arrivals);
                 None
             }
         }
@@ -374,7 +408,7 @@ impl Meet {
 fn perform(inner: &Arc<Inner>, device: PeerId, effect: Effect) {
     match effect {
         Effect::Begin(id, token, party, psk) => {
-            inner.tasks.spawn(attempt(Arc::clone(inner), device, party, psk, id, token));
+            inner.tasks.spawn(connect::attempt(Arc::clone(inner), device, party, psk, id, token));
         }
         Effect::Answer(waits, answer) => {
             // Whoever waited for it may be gone: its handshake's deadline passed.
@@ -409,40 +443,6 @@ async fn watch(inner: Arc<Inner>, device: PeerId, mut events: SessionEvents, ins
     say(&inner, device, Input::Ended(instance));
 }
 
-/// An own attempt, unless it is given up.
-async fn attempt(
-    inner: Arc<Inner>,
-    device: PeerId,
-    party: Party,
-    psk: Option<Arc<Psk>>,
-    id: OwnAttempt,
-    token: CancellationToken,
-) {
-    let dialled = token.run_until_cancelled(connect::dial(&inner, party, device, psk)).await;
-    match dialled {
-        Some(Ok(session)) => {
-            let input = Input::OwnEstablished(id, session.instance());
-            established(&inner, device, input, &session);
-        }
-        Some(Err(error)) => {
-            let failure = classify(&error);
-            if let Some(meet) = inner.meetings.all.lock().meets.get_mut(&device) {
-                meet.error = Some(Arc::new(error));
-            }
-            say(&inner, device, Input::OwnFailed(id, failure));
-        }
-        None => {}
-    }
-}
-
-fn classify(error: &EstablishError) -> Failure {
-    match error {
-        EstablishError::Handshake(error) => Failure::of(error),
-        error if error.is_retryable() => Failure::MayPass,
-        _ => Failure::Final,
-    }
-}
-
 /// The peer's attempt waits for its answer; none if nobody will answer it.
 pub(super) fn proven(
     inner: &Arc<Inner>,
@@ -451,18 +451,45 @@ pub(super) fn proven(
     trust: PeerTrust,
 ) -> (TheirAttempt, oneshot::Receiver<Answer>) {
     let (sender, receiver) = oneshot::channel();
-    let id = {
-        let mut all = inner.meetings.all.lock();
-        all.next_attempt += 1;
-        let id = TheirAttempt(all.next_attempt);
-        all.meet(inner, device, party, trust).theirs.insert(id, sender);
-        id
-    };
-    say(inner, device, Input::Proven(id));
+    let mut all = inner.meetings.all.lock();
+    all.next_attempt += 1;
+    let id = TheirAttempt(all.next_attempt);
+    all.meet(inner, device, party, trust).theirs.insert(id, sender);
+    step(inner, all, device, Input::Proven(id), None);
     (id, receiver)
 }
 
-/// An attempt is a session now, as `input` says: an own one, or one of the peer, who was heard on it.
-pub(super) fn established(inner: &Arc<Inner>, device: PeerId, input: Input, session: &Session) {
-    say_with(inner, device, input, Some(session));
+/// The peer's attempt is a session now, and the peer was heard on it. Its meeting may be over by then, and is held anew: the
+/// session is somebody's in any case.
+pub(super) fn heard(
+    inner: &Arc<Inner>,
+    device: PeerId,
+    party: Party,
+    trust: PeerTrust,
+    id: TheirAttempt,
+    session: &Session,
+) {
+    let mut all = inner.meetings.all.lock();
+    all.meet(inner, device, party, trust);
+    step(inner, all, device, Input::TheirEstablished(id, session.instance()), Some(session));
+}
+
+/// The own attempt made that session. Nobody at the other end has it before it is met here.
+pub(super) fn made(inner: &Arc<Inner>, device: PeerId, id: OwnAttempt, session: &Session) {
+    let input = Input::OwnEstablished(id, session.instance());
+    step(inner, inner.meetings.all.lock(), device, input, Some(session));
+}
+
+/// The own attempt came to nothing.
+pub(super) fn failed(inner: &Arc<Inner>, device: PeerId, id: OwnAttempt, error: EstablishError) {
+    let failure = match &error {
+        EstablishError::Handshake(error) => Failure::of(error),
+        error if error.is_retryable() => Failure::MayPass,
+        _ => Failure::Final,
+    };
+    let mut all = inner.meetings.all.lock();
+    if let Some(meet) = all.meets.get_mut(&device) {
+        meet.error = Some(Arc::new(error));
+    }
+    step(inner, all, device, Input::OwnFailed(id, failure), None);
 }

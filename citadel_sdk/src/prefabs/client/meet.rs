@@ -55,63 +55,97 @@ pub enum PeerFailure {
     Open(#[from] OpenError),
 }
 
+/// What a session is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// What the peer says is heard, also if that is all that there is.
+    Talk,
+    /// It is sent to: one that is over is of no use.
+    Send,
+}
+
 /// A session with a peer and its channel 0, registering with it on the way if need be.
 ///
 /// The peer may have been faster: have opened a session, said all that it had to say, closed it and gone, before this end asked.
-/// That is the session then, with what was said on it.
-pub(super) async fn meet(peers: &PeerClient, wanted: &Wanted) -> Result<PeerConnection, PeerFailure> {
-    let party = match wanted.party() {
+/// That is the session then, if something that was said is in it, and somebody is to hear it.
+pub(super) async fn meet(
+    peers: &PeerClient,
+    wanted: &Wanted,
+    purpose: Purpose,
+) -> Result<PeerConnection, PeerFailure> {
+    // Without an account it is gone when it goes; what it said may be there all the same.
+    let party = match wanted.transient() {
         Some(party) => party,
-        None => find(peers, wanted).await?,
+        None => agree(peers, wanted).await?,
     };
     let met = tokio::select! {
         biased;
-        arrived = arrival(peers, party) => arrived,
+        arrived = arrival(peers, wanted, party, purpose) => arrived,
         reached = reach(peers, wanted) => reached?,
     };
-    connection(peers, check(wanted, met)?)
+    connection(peers, met)
 }
 
-/// The first session of the peer that nobody has taken and that is open, or ended in order. Of any other end the peer was told
-/// that not all may have arrived.
-async fn arrival(peers: &PeerClient, party: Party) -> PeerSession {
+/// The first session of the peer that nobody has taken and that is worth it. Of one that ended otherwise than in order the peer was
+/// told that not all may have arrived.
+async fn arrival(peers: &PeerClient, wanted: &Wanted, party: Party, purpose: Purpose) -> PeerSession {
     loop {
         let arrived = peers.accept_session_of(party).await;
-        if arrived.session.closing().is_none_or(|reason| reason.is_orderly()) {
+        let is_worth_it = match arrived.session.closing() {
+            None => true,
+            Some(reason) => purpose == Purpose::Talk && reason.is_orderly() && arrived.session.has_unread(),
+        };
+        if let (true, Ok(arrived)) = (is_worth_it, as_expected(peers, wanted, arrived)) {
             return arrived;
         }
     }
 }
 
-/// Looks for it, registers with it, and connects whenever it is there, until there is a session.
+/// Agrees with it, and connects whenever it is there, until there is a session.
 async fn reach(peers: &PeerClient, wanted: &Wanted) -> Result<PeerSession, PeerFailure> {
-    let party = find(peers, wanted).await?;
-    register(peers, party, wanted.expect).await?;
+    let party = agree(peers, wanted).await?;
     let mut pause = PAUSES.0;
     loop {
         peers.online(party).await;
         match peers.connect(party).await {
+            Ok(met) if met.session.closing().is_none_or(|reason| reason.is_orderly()) => {
+                return as_expected(peers, wanted, met);
+            }
+            // It ended as it began.
+            Ok(_) => {}
             Err(error) if error.is_retryable() => {
                 log::debug!(target: "citadel::node", "{wanted}: {error}");
-                wait(pause).await;
-                pause = (pause * 2).min(PAUSES.1);
             }
-            outcome => return Ok(outcome?),
+            Err(error) => return Err(error.into()),
         }
+        wait(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
     }
 }
 
-/// The session, if it is with the device that was named, or with one that this one vouches for.
-fn check(wanted: &Wanted, mut met: PeerSession) -> Result<PeerSession, PeerFailure> {
+/// Looks for it, and registers with it.
+async fn agree(peers: &PeerClient, wanted: &Wanted) -> Result<Party, PeerFailure> {
+    let party = find(peers, wanted).await?;
+    register(peers, party, wanted.expect).await?;
+    Ok(party)
+}
+
+/// The session, if it is with the device that was named, or with another verified one of the same account.
+fn as_expected(
+    peers: &PeerClient,
+    wanted: &Wanted,
+    mut met: PeerSession,
+) -> Result<PeerSession, PeerFailure> {
     let Some(expect) = wanted.expect else { return Ok(met) };
     let found = met.session.peer_id();
-    if found == expect {
+    // As it is now: who waited may have come before the user said whom to trust.
+    let pinned = peers.info(met.party).and_then(|info| info.pinned);
+    let trust = pinned.and_then(|pinned| pinned.devices.get(&found).copied());
+    if found == expect || trust == Some(PeerTrust::Verified) {
         met.trust = PeerTrust::Verified;
+        return Ok(met);
     }
-    match met.trust {
-        PeerTrust::Verified => Ok(met),
-        _ => Err(PeersError::from(PinError::IdentityChanged { pinned: vec![expect], found }).into()),
-    }
+    Err(PeersError::from(PinError::IdentityChanged { pinned: vec![expect], found }).into())
 }
 
 /// Looks for it until there is one: either end may be the first.

@@ -2,7 +2,7 @@
 
 use super::super::{Callback, boxed};
 use super::link;
-use super::meet::{PeerConnection, PeerFailure, meet};
+use super::meet::{PeerConnection, PeerFailure, Purpose, meet};
 use super::peers::{Peers, Wanted};
 use super::results::{self, PeerResults};
 use crate::kernel::{KernelResult, NetKernel};
@@ -100,7 +100,7 @@ impl PeerConnectionKernel {
         wanted: &Wanted,
         callback: &Callback<PeerConnection>,
     ) -> KernelResult {
-        let meeting = link::within(self.patience, meet(peers, wanted));
+        let meeting = link::within(self.patience, meet(peers, wanted, Purpose::Talk));
         // Nobody is looked for any more, so nobody failed.
         let Some(met) = link::unless_stopping(node, meeting).await else { return Ok(()) };
         let connection = met.unwrap_or(Err(PeerFailure::Absent(self.patience)))?;

@@ -59,7 +59,7 @@ impl Peers {
         Self { first: Wanted { name, expect: None }, others: Vec::new() }
     }
 
-    /// The same, each of which must prove to be `peer`: it counts as verified then.
+    /// The same, each of which must prove to be `peer`, which counts as verified then, or another verified device of its account.
     pub fn expecting(mut self, peer: PeerId) -> Self {
         self.first.expect = Some(peer);
         self.others.iter_mut().for_each(|wanted| wanted.expect = Some(peer));
@@ -101,12 +101,11 @@ impl Wanted {
         })
     }
 
-    /// Who it is at the server, where the name says so.
-    pub(super) const fn party(&self) -> Option<Party> {
+    /// Who it is at the server, if it has no account there.
+    pub(super) const fn transient(&self) -> Option<Party> {
         match &self.name {
-            Name::User(_) => None,
-            Name::Cid(cid) => Some(Party::Account(*cid)),
             Name::PeerId(peer) => Some(Party::Transient(*peer)),
+            Name::User(_) | Name::Cid(_) => None,
         }
     }
 }

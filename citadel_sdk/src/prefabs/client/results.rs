@@ -2,7 +2,7 @@
 
 use super::super::Callback;
 use super::link;
-use super::meet::{PeerConnection, PeerFailure, meet};
+use super::meet::{PeerConnection, PeerFailure, Purpose, meet};
 use super::peers::Peers;
 use crate::kernel::{HandlerError, HandlerLost, KernelResult};
 use crate::node::NodeRemote;
@@ -105,7 +105,7 @@ pub(super) async fn serve(
     let verdict = watch::Sender::new(None);
     let meetings = wanted.list().map(|wanted| {
         let (sender, mut told) = (sender.clone(), verdict.subscribe());
-        let meeting = link::within(patience, meet(peers, wanted));
+        let meeting = link::within(patience, meet(peers, wanted, Purpose::Talk));
         async move {
             let met = tokio::select! {
                 biased;

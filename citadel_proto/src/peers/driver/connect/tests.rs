@@ -10,6 +10,7 @@ use crate::session::SessionConfig;
 use crate::shutdown::CloseReport;
 use citadel_crypt::handshake::{HandshakeConfig, SessionKind};
 use citadel_crypt::identity::Identity;
+use citadel_crypt::ratchets::rekey::Side;
 use citadel_crypt::suite::Native;
 use futures::future::{BoxFuture, join};
 use futures::task::ArcWake;
@@ -67,10 +68,12 @@ impl End {
     }
 }
 
-/// The dialler's end: kept, and over in order.
+/// An end that says all, and closes in order.
 async fn says_and_closes(hub: &Hub, session: Session) -> CloseReport {
     hub.keep(&session);
-    greet(&session);
+    if session.side() == Side::Initiator {
+        greet(&session);
+    }
     let mut channel = session.channel().unwrap();
     channel.send("a line").await.unwrap();
     session.close(0, "").await
@@ -107,8 +110,7 @@ async fn fix_0075_a_session_says_that_it_is_kept_before_any_caller_has_it() {
             };
             ArcWake::wake_by_ref(&Arc::new(AtOnce { future: Mutex::new(Some(closes.boxed())) }));
             let session = own.dial(near, device).await;
-            let input = Input::OwnEstablished(OwnAttempt(1), session.instance());
-            meetings::established(inner, device, input, &session);
+            meetings::made(inner, device, OwnAttempt(1), &session);
             session
         };
         join(dials, hears).await
@@ -132,7 +134,7 @@ async fn fix_0075_a_session_that_is_over_before_its_meeting_hears_of_it_is_there
     let hears = async {
         let heard = own.hears(near, &never).await.unwrap();
         heard.closed().await;
-        meetings::established(own.inner(), device, Input::TheirEstablished(id, heard.instance()), &heard);
+        meetings::heard(own.inner(), device, PARTY, PeerTrust::Verified, id, &heard);
         // It is what a peer opened, not what this end asked for.
         assert!(own.client.session_with(PARTY).is_none());
         drop(heard);
@@ -161,9 +163,9 @@ async fn fix_0075_an_attempt_that_was_abandoned_and_yet_heard_is_there_with_what
     let hears = async {
         let heard = own.hears(near, &abandoned).await.unwrap();
         heard.closed().await;
-        meetings::say(own.inner(), device, Input::TheirFailed(id));
-        let (_later, _answer) = meetings::proven(own.inner(), device, PARTY, PeerTrust::Verified);
-        meetings::established(own.inner(), device, Input::TheirEstablished(id, heard.instance()), &heard);
+        tokio::time::advance(own.inner().config.meeting().patience).await;
+        abandoned.cancelled().await;
+        meetings::heard(own.inner(), device, PARTY, PeerTrust::Verified, id, &heard);
         drop(heard);
         own.client.accept_session().await.session
     };
@@ -182,8 +184,7 @@ async fn a_session_of_the_peer_that_those_who_waited_for_it_did_not_take_is_anyb
     let caller = Caller::enter(own.inner(), device, PARTY, PeerTrust::Verified, None);
     let hears = async {
         let heard = own.hears(near, &never).await.unwrap();
-        let input = Input::TheirEstablished(id, heard.instance());
-        meetings::established(own.inner(), device, input, &heard);
+        meetings::heard(own.inner(), device, PARTY, PeerTrust::Verified, id, &heard);
         drop(heard);
         assert!(own.client.accept_session().now_or_never().is_none(), "it is the caller's");
         drop(caller);
@@ -193,6 +194,47 @@ async fn a_session_of_the_peer_that_those_who_waited_for_it_did_not_take_is_anyb
     let (report, arrived) = join(says, hears).await;
     assert!(report.clean, "{report}");
     assert_eq!(arrived.channel().unwrap().recv().await.unwrap().unwrap(), "a line");
+}
+
+/// The caller goes before it has looked; the peer has said all and closed.
+#[tokio::test(start_paused = true)]
+async fn fix_0075_an_own_session_that_no_caller_took_and_the_peer_closed_is_there_with_what_was_said() {
+    let (own, peer) = join(End::new(), End::new()).await;
+    let (near, far) = pair(1);
+    let (device, never) = (peer.identity.peer_id(), CancellationToken::new());
+    let caller = Caller::enter(own.inner(), device, PARTY, PeerTrust::Verified, None);
+    let says = async { says_and_closes(&peer.hub, peer.hears(far, &never).await.unwrap()).await };
+    let dials = async {
+        let session = own.dial(near, device).await;
+        meetings::made(own.inner(), device, OwnAttempt(1), &session);
+        session.closed().await;
+        drop(session);
+        assert!(own.client.accept_session().now_or_never().is_none(), "it is the caller's");
+        drop(caller);
+        own.client.accept_session().await.session
+    };
+    let (report, arrived) = join(says, dials).await;
+    assert!(report.clean, "{report}");
+    assert_eq!(arrived.channel().unwrap().recv().await.unwrap().unwrap(), "a line");
+}
+
+/// The caller goes, and so does the session, which the peer learns.
+#[tokio::test(start_paused = true)]
+async fn an_own_session_that_no_caller_took_is_aborted() {
+    let (own, peer) = join(End::new(), End::new()).await;
+    let (near, far) = pair(1);
+    let (device, never) = (peer.identity.peer_id(), CancellationToken::new());
+    let caller = Caller::enter(own.inner(), device, PARTY, PeerTrust::Verified, None);
+    let hears = async { peer.hears(far, &never).await.unwrap().closed().await };
+    let dials = async {
+        let session = own.dial(near, device).await;
+        meetings::made(own.inner(), device, OwnAttempt(1), &session);
+        drop(caller);
+        assert!(session.closing().is_some());
+    };
+    let (report, ()) = join(hears, dials).await;
+    assert_eq!(report.peer, Some(CloseReason::Aborted));
+    assert!(own.client.accept_session().now_or_never().is_none());
 }
 
 /// One verdict: either it is heard, or nothing of it is acknowledged any more.

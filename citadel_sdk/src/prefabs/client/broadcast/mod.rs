@@ -11,7 +11,7 @@ pub use report::{BroadcastReport, ReceiverReport, ReceiverState};
 use self::hall::{Bounds, Hall, Next};
 use super::super::{Callback, boxed};
 use super::link;
-use super::meet::{PeerConnection, meet};
+use super::meet::{PeerConnection, Purpose, meet};
 use super::peers::{Peers, Wanted};
 use crate::kernel::{KernelResult, NetKernel};
 use crate::node::NodeRemote;
@@ -206,7 +206,7 @@ async fn receive(hall: &Arc<Hall>, node: &NodeRemote, peers: &PeerClient, wanted
     let met = tokio::select! {
         biased;
         () = hall.ending() => return,
-        met = meet(peers, wanted) => met,
+        met = meet(peers, wanted, Purpose::Send) => met,
     };
     match met {
         Ok(PeerConnection { session, channel, .. }) => {

@@ -13,6 +13,8 @@ mod router;
 #[path = "peers/scene.rs"]
 #[allow(dead_code, reason = "shared with the tests of peers, which use all of it")]
 mod scene;
+#[path = "port_mapping/strangers.rs"]
+mod strangers;
 #[path = "port_mapping/told.rs"]
 mod told;
 #[path = "port_mapping/upnp.rs"]

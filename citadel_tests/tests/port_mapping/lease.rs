@@ -14,8 +14,12 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn lease() -> Lease {
+    lease_of(Locality::Reachable)
+}
+
+fn lease_of(locality: Locality) -> Lease {
     let (leases, pauses) = ((secs(60), secs(1_200)), (secs(60), secs(3_600)));
-    Lease::new(at(0), LeaseConfig { locality: Locality::Reachable, leases, pauses })
+    Lease::new(at(0), LeaseConfig { locality, leases, pauses })
 }
 
 const fn secs(seconds: u64) -> Duration {
@@ -150,6 +154,37 @@ fn what_nobody_may_be_told_is_given_back() {
         assert_eq!(after(&mut lease, 0, granted(external_address, seconds)), Some(Remove));
         assert_eq!(external(&lease, 0), None, "{external_address}");
         assert_eq!(lease.poll_timeout(), Some(at(MIN)), "and not asked for at once");
+    }
+}
+
+#[test]
+fn what_a_router_behind_another_one_forwards_is_given_back_unless_both_ends_are_behind_it() {
+    for (external_address, is_inside) in [
+        ("10.0.0.1:4000", true),
+        ("172.16.0.1:4000", true),
+        ("172.32.0.1:4000", false),
+        ("192.168.1.1:4000", true),
+        ("100.63.255.255:4000", false),
+        ("100.64.0.1:4000", true),
+        ("100.127.255.255:4000", true),
+        ("100.128.0.1:4000", false),
+        ("239.0.0.1:4000", true),
+        ("240.0.0.1:4000", true),
+        ("[fc00::1]:4000", true),
+        ("[fdff::1]:4000", true),
+        ("[2001:db8::1]:4000", false),
+        (HERE, false),
+    ] {
+        let mut lease = lease();
+        lease.poll_output();
+        let expected = is_inside.then_some(Remove);
+        assert_eq!(after(&mut lease, 0, granted(external_address, 1_200)), expected, "{external_address}");
+        assert_eq!(external(&lease, 0).is_none(), is_inside, "{external_address}");
+    }
+    for external_address in ["10.0.0.1:4000", "127.0.0.1:4000", "[fc00::1]:4000"] {
+        let mut lease = lease_of(Locality::Local);
+        lease.poll_output();
+        assert_eq!(after(&mut lease, 0, granted(external_address, 1_200)), None, "{external_address}");
     }
 }
 

@@ -47,7 +47,7 @@ async fn grant(table: &Table, internal: SocketAddr, seconds: u32) -> Option<(Soc
             table.forward(internal, None).await?;
             Some((external, seconds))
         }
-        Mood::Refuses | Mood::Silent | Mood::Garbage(_) => None,
+        Mood::Refuses | Mood::Silent | Mood::Garbage(_) | Mood::Describes(_) | Mood::Says(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,6 +23,10 @@ pub(crate) enum Mood {
     Claims(SocketAddr),
     /// Grants for that many seconds, as it says.
     Lasts(u32),
+    /// Describes itself with these bytes.
+    Describes(Vec<u8>),
+    /// Answers requests of UPnP with these bytes.
+    Says(Vec<u8>),
 }
 
 /// What it was asked.
@@ -34,6 +38,10 @@ pub(crate) enum Heard {
     NatPmp { seconds: u32 },
     /// By a search of UPnP.
     Search,
+    /// By UPnP, for its description.
+    Description,
+    /// By UPnP, for its address outside.
+    External,
     /// By UPnP, for a port.
     Upnp { seconds: u32 },
 }
@@ -49,6 +57,10 @@ pub(crate) struct Table {
     pub(crate) gateway: Ipv4Addr,
     pub(crate) external: Ipv4Addr,
     mood: Mutex<Mood>,
+    /// Where it is asked by UPnP.
+    pub(crate) control: OnceLock<SocketAddr>,
+    /// Who answers a search before it, and what address they name.
+    pub(crate) others: Mutex<Vec<(Arc<UdpSocket>, SocketAddr)>>,
     ports: Mutex<HashMap<SocketAddr, Port>>,
     heard: watch::Sender<Vec<Heard>>,
     open: watch::Sender<usize>,
@@ -90,6 +102,12 @@ impl Router {
         }
     }
 
+    /// From now on another host of its link answers each search first, and names that address.
+    pub(crate) async fn is_preceded(&self, by: Ipv4Addr, names: SocketAddr) {
+        let socket = Arc::new(UdpSocket::bind((by, 0)).await.unwrap());
+        self.table.others.lock().push((socket, names));
+    }
+
     pub(crate) fn is_in(&self, mood: Mood) {
         *self.table.mood.lock() = mood;
     }
@@ -122,15 +140,20 @@ impl Router {
     }
 }
 
+/// An address of this run: another one at the same time has others.
+pub(crate) fn ip(number: u8) -> Ipv4Addr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high % 250 + 1, low, number)
+}
+
 impl Table {
     fn new(number: u8) -> Arc<Self> {
-        // Another run of these tests at the same time has other addresses.
-        let [_, _, high, low] = std::process::id().to_be_bytes();
-        let ip = |number| Ipv4Addr::new(127, high % 250 + 1, low, number);
         Arc::new(Self {
             gateway: ip(number),
             external: ip(number + 100),
             mood: Mutex::new(Mood::Grants),
+            control: OnceLock::new(),
+            others: Mutex::default(),
             ports: Mutex::default(),
             heard: watch::Sender::default(),
             open: watch::Sender::default(),

@@ -16,7 +16,7 @@ fn behind(mapping: PortMapping) -> DirectConfig {
 }
 
 /// One that tells nothing at all.
-fn nowhere() -> NodeBuilder<EmptyKernel> {
+pub(crate) fn nowhere() -> NodeBuilder<EmptyKernel> {
     builder(behind(PortMapping::Off))
 }
 
@@ -26,7 +26,7 @@ fn told_by(router: &Router) -> NodeBuilder<EmptyKernel> {
 }
 
 /// Bob's router grants a port, the session with him goes by it, and nothing of it is left.
-async fn goes_by(router: Router, is_request: impl Fn(&Heard) -> bool) {
+pub(crate) async fn goes_by(router: Router, is_request: impl Fn(&Heard) -> bool) {
     let pair = Pair::direct(server().await, [nowhere(), told_by(&router)]).await;
     let [mapped] = router.forwards(1).await[..] else { panic!("one port for one socket") };
     assert_eq!(pair.sessions[0].session.path_kind(), PathKind::Direct(mapped));

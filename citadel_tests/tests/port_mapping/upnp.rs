@@ -13,6 +13,7 @@ pub(crate) async fn serve(table: &Arc<Table>, tasks: &mut JoinSet<()>) {
     let search = UdpSocket::bind((table.gateway, 1_900)).await.unwrap();
     let control = TcpListener::bind((table.gateway, 0)).await.unwrap();
     let at = control.local_addr().unwrap();
+    table.control.set(at).unwrap();
     tasks.spawn(answer_searches(Arc::clone(table), search, at));
     let table = Arc::clone(table);
     tasks.spawn(async move {
@@ -30,6 +31,10 @@ async fn answer_searches(table: Arc<Table>, socket: UdpSocket, control: SocketAd
         let asked = String::from_utf8_lossy(&packet[..len]).into_owned();
         assert!(asked.starts_with("M-SEARCH * HTTP/1.1\r\n"), "{asked}");
         table.hear(Heard::Search);
+        let others = table.others.lock().clone();
+        for (other, names) in others {
+            other.send_to(located(names).as_bytes(), from).await.unwrap();
+        }
         let answer = match table.mood() {
             Mood::Silent => continue,
             // A router that is somewhere else.
@@ -62,9 +67,13 @@ async fn answer(table: &Table, mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
     };
+    if head.starts_with("GET /rootDesc.xml ") {
+        table.hear(Heard::Description);
+    }
     let (status, said) = match table.mood() {
+        Mood::Describes(bytes) if head.starts_with("GET /rootDesc.xml ") => ("200 OK", bytes),
         Mood::Garbage(bytes) => ("200 OK", bytes),
-        _ if head.starts_with("GET /rootDesc.xml ") => ("200 OK", description().into_bytes()),
+        _ if head.starts_with("GET /rootDesc.xml ") => ("200 OK", description(&Odd::default())),
         _ if head.starts_with("GET /WANIPCn.xml ") => ("200 OK", actions().into_bytes()),
         _ => act(table, &head, &body).await,
     };
@@ -91,6 +100,10 @@ fn field<'a>(body: &'a str, name: &str) -> &'a str {
 async fn act(table: &Table, head: &str, body: &str) -> (&'static str, Vec<u8>) {
     assert!(head.starts_with("POST /ctl/IPConn "), "{head}");
     if body.contains("GetExternalIPAddress") {
+        table.hear(Heard::External);
+        if let Mood::Says(bytes) = table.mood() {
+            return ("200 OK", bytes);
+        }
         let ip = format!("<NewExternalIPAddress>{}</NewExternalIPAddress>", table.external);
         return said("GetExternalIPAddress", &ip);
     }
@@ -117,11 +130,31 @@ async fn act(table: &Table, head: &str, body: &str) -> (&'static str, Vec<u8>) {
 }
 
 fn envelope(body: &str) -> Vec<u8> {
+    odd_envelope(&Odd::default(), body)
+}
+
+fn odd_envelope(odd: &Odd, body: &str) -> Vec<u8> {
+    let Odd { before, declares, holds } = odd;
     format!(
-        "<?xml version=\"1.0\"?>\r\n<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" \
-         s:encodingStyle=\"http://schemas.xmlsoap.org/soap/encoding/\"><s:Body>{body}</s:Body></s:Envelope>"
+        "<?xml version=\"1.0\"?>\r\n{before}<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+         s:encodingStyle=\"http://schemas.xmlsoap.org/soap/encoding/\"{declares}><s:Body>{body}</s:Body>{holds}</s:Envelope>"
     )
     .into_bytes()
+}
+
+/// What a text has besides what it needs: before its root, in the root's tag, in the root.
+#[derive(Clone, Default)]
+pub(crate) struct Odd {
+    pub(crate) before: String,
+    pub(crate) declares: String,
+    pub(crate) holds: String,
+}
+
+/// An address outside, as a router says it that has one.
+pub(crate) fn external(odd: &Odd) -> Vec<u8> {
+    let ip = "<NewExternalIPAddress>203.0.113.7</NewExternalIPAddress>";
+    let name = "u:GetExternalIPAddressResponse";
+    odd_envelope(odd, &format!("<{name} xmlns:u=\"{SERVICE}\">{ip}</{name}>"))
 }
 
 fn said(action: &str, fields: &str) -> (&'static str, Vec<u8>) {
@@ -140,7 +173,7 @@ fn fault(code: u16, why: &str) -> (&'static str, Vec<u8>) {
     ("500 Internal Server Error", envelope(&fault))
 }
 
-fn description() -> String {
+pub(crate) fn description(odd: &Odd) -> Vec<u8> {
     let service = format!(
         "<serviceList><service><serviceType>{SERVICE}</serviceType><serviceId>urn:upnp-org:serviceId:WANIPConn1</serviceId>\
          <SCPDURL>/WANIPCn.xml</SCPDURL><controlURL>/ctl/IPConn</controlURL><eventSubURL>/evt/IPConn</eventSubURL>\
@@ -156,10 +189,12 @@ fn description() -> String {
     let connection = device("WANConnectionDevice", &service);
     let wan = device("WANDevice", &list(connection));
     let root = device("InternetGatewayDevice", &list(wan));
+    let Odd { before, declares, holds } = odd;
     format!(
-        "<?xml version=\"1.0\"?><root xmlns=\"urn:schemas-upnp-org:device-1-0\">\
-         <specVersion><major>1</major><minor>0</minor></specVersion>{root}</root>"
+        "<?xml version=\"1.0\"?>{before}<root xmlns=\"urn:schemas-upnp-org:device-1-0\"{declares}>\
+         <specVersion><major>1</major><minor>0</minor></specVersion>{root}{holds}</root>"
     )
+    .into_bytes()
 }
 
 fn actions() -> String {

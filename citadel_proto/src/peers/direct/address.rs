@@ -43,6 +43,22 @@ impl Locality {
         };
         !is_nothing && (!is_local || matches!(self, Self::Local))
     }
+
+    /// Whether an address may be one that a router forwards from: a candidate, and, where both ends are not on one machine or
+    /// link, not of a network that is somebody's own. Behind a router that has such an address itself is another one, which
+    /// forwards nothing. Addresses of documentation count: networks in laboratories have them.
+    pub const fn admits_outside(self, address: SocketAddr) -> bool {
+        let is_inside = match address.ip() {
+            IpAddr::V4(ip) => {
+                let [first, second, ..] = ip.octets();
+                // RFC 1918, RFC 6598, and what RFC 1112 reserves.
+                ip.is_private() || (first == 100 && second & 0xc0 == 64) || first >= 240
+            }
+            // RFC 4193.
+            IpAddr::V6(ip) => ip.is_unique_local(),
+        };
+        self.admits(address) && (!is_inside || matches!(self, Self::Local))
+    }
 }
 
 /// One spelling for each address: an IPv4 address in IPv6 dress is an IPv4 address, and nothing but IP and port counts.

@@ -158,7 +158,7 @@ impl Lease {
         if !self.is_awaiting() || self.is_outdated(now) {
             return;
         }
-        if grant.lifetime.is_zero() || !self.config.locality.admits(grant.external) {
+        if grant.lifetime.is_zero() || !self.config.locality.admits_outside(grant.external) {
             // A port that nobody can be told of is an open door and nothing else.
             self.output = Some(LeaseOutput::Remove);
             self.phase = Phase::Failed { next: now + self.grow() };

@@ -11,6 +11,8 @@ mod place;
 mod router;
 #[cfg(feature = "port-mapping")]
 mod task;
+#[cfg(feature = "port-mapping")]
+mod upnp;
 
 #[cfg(feature = "port-mapping")]
 pub(super) use task::{Mapping, mapped, start};

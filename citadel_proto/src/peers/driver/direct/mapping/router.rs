@@ -4,6 +4,7 @@
 //! stranger says. No renewal of `crab_nat` is used: it asks for the lifetime that the router gave, which may be none.
 
 use super::place::Place;
+use super::upnp::{self, Router};
 use crate::peers::direct::Grant;
 use core::fmt;
 use core::num::NonZeroU16;
@@ -12,18 +13,18 @@ use crab_nat::pcp::{BaseMapRequest, Nonce};
 use crab_nat::{
     GatewayAddress, InternetProtocol, PortMappingOptions, PortMappingType, TimeoutConfig, natpmp, pcp,
 };
-use igd_next::aio::Gateway;
-use igd_next::aio::tokio::{Tokio, search_gateway};
-use igd_next::{AddPortError, PortMappingProtocol, SearchOptions};
+use igd_next::{AddPortError, PortMappingProtocol};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// A packet and one more: a router on the own link answers in milliseconds. A search would wait for a router that is not there.
 const PACKETS: TimeoutConfig =
     TimeoutConfig { initial_timeout: Duration::from_millis(250), max_retries: 1, max_retry_timeout: None };
-/// A router answers a search within the 3 s that the search itself allows, and is then asked for its description.
+/// A router answers a search within the 2 s that the search itself allows, and is then asked for its description.
 const SEARCHING: Duration = Duration::from_secs(4);
 /// Requests to a router that was found.
 const TALKING: Duration = Duration::from_secs(3);
+/// Most letters of what a router says that are logged.
+const MAX_WORDS: usize = 200;
 /// How a router lists the port to its owner.
 const DESCRIPTION: &str = "citadel";
 
@@ -38,6 +39,7 @@ impl NoPort {
     }
 
     fn of(language: &str, why: impl fmt::Display) -> Self {
+        let why: String = why.to_string().chars().take(MAX_WORDS).collect();
         Self(format!("{language}: {why}"))
     }
 }
@@ -62,11 +64,18 @@ pub(super) struct Forwarded {
     external: NonZeroU16,
 }
 
+impl Forwarded {
+    /// Whether it leads to this machine where that is now: after another address was given to it, the old one is another machine's.
+    pub(super) fn leads_to(&self, place: Option<Place>) -> bool {
+        place == Some(self.place)
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Language {
     Pcp { gateway: Ipv4Addr, external_ip: IpAddr },
     NatPmp { gateway: Ipv4Addr },
-    Upnp(Box<Gateway<Tokio>>),
+    Upnp(Box<Router>),
 }
 
 type Answer = Result<(Forwarded, Grant), NoPort>;
@@ -87,7 +96,7 @@ impl Wish {
             }
         }
         let found = match self.search {
-            Some(search) => find(place, search).await,
+            Some(search) => within(SEARCHING, "UPnP", upnp::find(place, search)).await,
             None => Err(NoPort::of("UPnP", "not used")),
         };
         let asked = match found {
@@ -128,8 +137,8 @@ impl Wish {
                 removed.map_err(|why| NoPort::of("NAT-PMP", why))
             }
             Language::Upnp(router) => {
-                let removed = router.remove_port(PortMappingProtocol::UDP, held.external.get()).await;
-                removed.map_err(|why| NoPort::of("UPnP", why))
+                let remove = router.remove_port(PortMappingProtocol::UDP, held.external.get());
+                within(TALKING, "UPnP", remove).await
             }
         }
     }
@@ -163,7 +172,7 @@ impl Wish {
         Ok(forwarded(place, language, external_ip.into(), external, Duration::from_secs(lifetime.into())))
     }
 
-    async fn upnp(&self, place: Place, router: Box<Gateway<Tokio>>, external: Option<NonZeroU16>) -> Answer {
+    async fn upnp(&self, place: Place, router: Box<Router>, external: Option<NonZeroU16>) -> Answer {
         let own = SocketAddr::from((place.own, self.port.get()));
         let seconds = self.seconds();
         let external_ip = within(TALKING, "UPnP", router.get_external_ip()).await?;
@@ -200,22 +209,6 @@ impl Wish {
     }
 }
 
-/// The router that answers UPnP's search; where the gateway is known, nobody else.
-async fn find(place: Place, search: SocketAddrV4) -> Result<Box<Gateway<Tokio>>, NoPort> {
-    let mut options = SearchOptions::default();
-    options.bind_addr = (place.own, 0).into();
-    options.broadcast_address = search.into();
-    (options.timeout, options.single_search_timeout) = (Some(SEARCHING), Some(SEARCHING));
-    options.allowed_gateway_ips = place.gateway.map(IpAddr::V4).into_iter().collect();
-    let found = within(SEARCHING, "UPnP", search_gateway(options)).await?;
-    match place.gateway {
-        Some(gateway) if found.addr.ip() != gateway => {
-            Err(NoPort::of("UPnP", "no gateway of this machine answers"))
-        }
-        _ => Ok(Box::new(found)),
-    }
-}
-
 fn forwarded(
     place: Place,
     language: Language,
@@ -235,5 +228,31 @@ async fn within<T, E: fmt::Display>(
     match tokio::time::timeout(limit, asked).await {
         Ok(answer) => answer.map_err(|why| NoPort::of(language, why)),
         Err(late) => Err(NoPort::of(language, late)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_not_renewed_for_an_address_that_this_machine_had() {
+        let gateway = Ipv4Addr::new(192, 168, 1, 1);
+        let place = |own: [u8; 4]| Place { gateway: Some(gateway), own: own.into() };
+        let (here, other) = (place([192, 168, 1, 7]), place([192, 168, 1, 8]));
+        let external = NonZeroU16::new(4_000).unwrap();
+        let language = Language::NatPmp { gateway };
+        let (held, _) = forwarded(here, language, gateway.into(), external, TALKING);
+        assert!(held.leads_to(Some(here)));
+        let moved = Place { gateway: Some(Ipv4Addr::new(192, 168, 2, 1)), ..here };
+        for elsewhere in [Some(other), Some(moved), None] {
+            assert!(!held.leads_to(elsewhere), "{elsewhere:?}");
+        }
+    }
+
+    #[test]
+    fn of_what_a_router_says_a_line_is_logged() {
+        let why = NoPort::of("UPnP", "ä".repeat(60_000));
+        assert_eq!(why.0, format!("UPnP: {}", "ä".repeat(200)));
     }
 }

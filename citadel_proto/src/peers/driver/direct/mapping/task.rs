@@ -45,8 +45,10 @@ pub(in super::super) struct Mapping {
 impl Mapping {
     /// Says what there is now. True if an attempt went without knowing it.
     fn show(&self, view: View) -> bool {
+        // Held over both, here and where an attempt takes it: else it takes the old one and says so after this has looked.
+        let told = self.told.lock();
         self.view.send_replace(view);
-        view.external.is_some() && self.told.lock().is_some_and(|told| told != view.external)
+        view.external.is_some() && told.is_some_and(|told| told != view.external)
     }
 }
 
@@ -74,6 +76,7 @@ pub(in super::super) fn start(inner: &Arc<Inner>, punch: &Punch) {
         lease: Lease::new(inner.hub.now(), lease),
         held: None,
         work: None,
+        is_removing: false,
         seen: *changes.borrow_and_update(),
         inner: Arc::downgrade(inner),
     };
@@ -96,9 +99,10 @@ pub(in super::super) async fn mapped(inner: &Inner) -> Option<SocketAddr> {
     let mut views = mapping.view.subscribe();
     // Late is none: the peer may see an address by itself, and the next attempt tells more.
     let _is_late = tokio::time::timeout(PATIENCE, views.wait_for(|view| !view.is_asking)).await.is_err();
+    let mut told = mapping.told.lock();
     let view = *views.borrow();
     let external = view.external.filter(|_| inner.hub.now() < view.until);
-    *mapping.told.lock() = Some(external);
+    *told = Some(external);
     external
 }
 
@@ -117,8 +121,11 @@ struct Keeper {
     is_given: bool,
     wish: Wish,
     lease: Lease,
+    /// What a router forwards, until it is given back.
     held: Option<Forwarded>,
     work: Option<BoxFuture<'static, Done>>,
+    /// The work is to give back what is held. Nothing else is begun meanwhile: a removal that is dropped leaves the port open.
+    is_removing: bool,
     /// Changes of the network that the lease knows of.
     seen: Changes,
     inner: Weak<Inner>,
@@ -166,6 +173,8 @@ impl Keeper {
             {
                 self.on_done(done);
             }
+            // One that is not answered is asked once more.
+            self.is_removing = false;
             self.act();
             if let Some(work) = self.work.take() {
                 self.on_done(work.await);
@@ -178,39 +187,46 @@ impl Keeper {
 
     /// Does what the lease wants.
     fn act(&mut self) {
-        let wish = self.wish.clone();
+        if self.is_removing {
+            return;
+        }
         match self.lease.poll_output() {
-            Some(LeaseOutput::Ask) => {
-                let (place, before) = (Place::now(&self.config), self.held.clone());
-                let place = place.filter(|place| self.is_given || is_reached(self.bound, place.own));
-                self.work = Some(
-                    async move {
-                        let Some(place) = place else { return Done::Asked(Err(NoPort::nowhere())) };
-                        // What another router forwards is left to its end.
-                        let before = before.filter(|before| before.place == place);
-                        Done::Asked(wish.ask(place, before.as_ref()).await)
-                    }
-                    .boxed(),
-                );
-            }
+            Some(LeaseOutput::Ask) => self.work = Some(self.ask(self.place())),
             Some(LeaseOutput::Renew) => {
-                let held = self.held.clone();
-                self.work = Some(
-                    async move {
-                        match held {
-                            Some(held) => Done::Asked(wish.renew(&held).await),
-                            None => Done::Asked(Err(NoPort::nowhere())),
-                        }
+                let place = self.place();
+                // A renewal is for the address that the machine had: the router would forward to it for ever.
+                let held = self.held.clone().filter(|held| held.leads_to(place));
+                self.work = Some(match held {
+                    Some(held) => {
+                        let wish = self.wish.clone();
+                        async move { Done::Asked(wish.renew(&held).await) }.boxed()
                     }
-                    .boxed(),
-                );
+                    None => self.ask(place),
+                });
             }
             Some(LeaseOutput::Remove) => {
-                let held = self.held.take();
+                let (wish, held) = (self.wish.clone(), self.held.clone());
+                self.is_removing = held.is_some();
                 self.work = held.map(|held| async move { Done::Removed(wish.remove(&held).await) }.boxed());
             }
             None => {}
         }
+    }
+
+    /// Where a router is asked from; none if what it forwards would not come to the socket.
+    fn place(&self) -> Option<Place> {
+        Place::now(&self.config).filter(|place| self.is_given || is_reached(self.bound, place.own))
+    }
+
+    fn ask(&self, place: Option<Place>) -> BoxFuture<'static, Done> {
+        let (wish, before) = (self.wish.clone(), self.held.clone());
+        async move {
+            // What another router forwards, or this one to another address, is left to its end.
+            let before = before.filter(|before| before.leads_to(place));
+            let Some(place) = place else { return Done::Asked(Err(NoPort::nowhere())) };
+            Done::Asked(wish.ask(place, before.as_ref()).await)
+        }
+        .boxed()
     }
 
     fn on_done(&mut self, done: Done) -> Option<LeaseInput> {
@@ -226,6 +242,7 @@ impl Keeper {
             }
             Done::Removed(removed) => {
                 log::debug!(target: "citadel::direct", "the port is given back: {removed:?}");
+                (self.held, self.is_removing) = (None, false);
                 None
             }
         }

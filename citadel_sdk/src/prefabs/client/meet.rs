@@ -108,11 +108,8 @@ async fn reach(peers: &PeerClient, wanted: &Wanted) -> Result<PeerSession, PeerF
     loop {
         peers.online(party).await;
         match peers.connect(party).await {
-            Ok(met) if met.session.closing().is_none_or(|reason| reason.is_orderly()) => {
-                return as_expected(peers, wanted, met);
-            }
-            // It ended as it began.
-            Ok(_) => {}
+            // However it has ended since: this end wanted it, and is told.
+            Ok(met) => return as_expected(peers, wanted, met),
             Err(error) if error.is_retryable() => {
                 log::debug!(target: "citadel::node", "{wanted}: {error}");
             }

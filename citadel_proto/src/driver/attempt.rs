@@ -12,8 +12,8 @@ impl Shared {
         });
     }
 
-    /// Whether the peer has opened a channel. If not, nothing of it is taken any more: the session is aborted.
-    pub(super) fn is_heard_or_aborted(&self) -> bool {
+    /// Aborts it unless the peer has opened a channel; says whether it has. Of one that is aborted nothing more is taken.
+    pub(super) fn abort_unless_heard(&self) -> bool {
         self.act(|core, clock| {
             let is_heard = core.machine.has_peer_opened();
             if !is_heard {
@@ -23,8 +23,8 @@ impl Shared {
         })
     }
 
-    /// Ends it with `reason` if it runs; if not, says whether it closes, or has closed, in order: what the peer said is in it then.
-    pub(super) fn ends_in_order(&self, reason: CloseReason) -> bool {
+    /// Ends it with `reason` if it runs, and says no. Else says whether it closes, or has closed, in order: what the peer said is in it then.
+    pub(super) fn end_unless_in_order(&self, reason: CloseReason) -> bool {
         self.act(|core, clock| {
             if core.is_running() {
                 let reason = if core.is_kept { reason } else { CloseReason::Aborted };

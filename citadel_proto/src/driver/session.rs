@@ -406,16 +406,16 @@ impl Session {
         self.begin_shutdown(CloseReason::Aborted);
     }
 
-    /// The last look at an attempt of the peer: whether it was heard on it. One that was not is aborted in the same step, so that
+    /// The last look at an attempt of the peer: says whether it was heard on it, and aborts it in the same step if not, so that
     /// nothing is acknowledged on it that nobody will have.
-    pub(crate) fn is_heard_or_aborted(&self) -> bool {
-        self.shared().is_heard_or_aborted()
+    pub(crate) fn abort_unless_heard(&self) -> bool {
+        self.shared().abort_unless_heard()
     }
 
-    /// The last look at a session that nobody here will have: ends it with `reason` if it runs; if not, says whether it ends in order,
-    /// so that what the peer said is to be given to somebody.
-    pub(crate) fn ends_in_order(&self, reason: CloseReason) -> bool {
-        self.shared().ends_in_order(reason)
+    /// The last look at a session that nobody here will have: ends it with `reason` if it runs, and says no. Else says whether it ends
+    /// in order: then what the peer said is to be given to somebody.
+    pub(crate) fn end_unless_in_order(&self, reason: CloseReason) -> bool {
+        self.shared().end_unless_in_order(reason)
     }
 
     /// Whether something of the peer waits to be taken: a channel that it opened, or a whole message on any channel. Also after the

@@ -10,7 +10,7 @@ pub const MAX_CANDIDATES: usize = 16;
 pub const MAX_STREAMS: usize = 4;
 
 /// Lowest TCP port that counts. Below it are the services of others, and nobody may have them called by telling of one.
-const LOWEST_TCP: u16 = 1_024;
+pub(in crate::peers) const LOWEST_TCP: u16 = 1_024;
 
 /// Length of an address, bytes: family, 16 of IP, 2 of port.
 pub const ADDRESS_LEN: usize = 19;

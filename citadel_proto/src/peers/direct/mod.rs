@@ -17,6 +17,7 @@ mod packet;
 mod probe;
 mod pursuit;
 
+pub(in crate::peers) use address::LOWEST_TCP;
 pub use address::{ADDRESS_LEN, Candidates, Link, Locality, MAX_CANDIDATES, MAX_STREAMS, canonical};
 pub use greeting::Greeting;
 pub use lease::{Grant, LEASE_CHANGES, LEASE_PAUSES, LEASES, Lease, LeaseConfig, LeaseInput, LeaseOutput};

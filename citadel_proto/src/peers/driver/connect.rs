@@ -135,8 +135,8 @@ impl PeerClient {
         *self.inner.attached.lock()
     }
 
-    /// The next session that a peer opened and nobody here waited for, as it is now: it may be over, with what the peer said on
-    /// it still to be read. At most 64 wait, and 8 of one party; beyond that a peer is refused with `BUSY`, and may come again.
+    /// The next session that a peer opened and nobody here waited for, or that this end opened, no caller took and the peer has closed
+    /// in order. It is given as it is now: it may be over, with what the peer said on it still to be read. At most 64 wait, and 8 of one party; beyond that a peer is refused with `BUSY`, and may come again.
     ///
     /// # Cancel safety
     /// A future dropped before it resolved has taken nothing.
@@ -393,7 +393,7 @@ async fn accept_and_hear(
         () = given_up => {}
         () = abandoned.cancelled() => {}
     }
-    if session.is_heard_or_aborted() { Ok(session) } else { Err(aborted()) }
+    if session.abort_unless_heard() { Ok(session) } else { Err(aborted()) }
 }
 
 /// Shows the peer that this end keeps the session.

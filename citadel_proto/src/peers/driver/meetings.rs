@@ -89,8 +89,8 @@ enum Effect {
     Begin(OwnAttempt, CancellationToken, Party, Option<Arc<Psk>>),
     Answer(oneshot::Sender<Answer>, Answer),
     Supersede(WeakSession),
-    /// The session that both have, from now on.
-    Keep(Session, Party),
+    /// Both have that session now: ways to carry it without the server are sought.
+    Seek(Session, Party),
     Timer(Timestamp, CancellationToken),
     Watch(SessionEvents, Instance),
 }
@@ -326,7 +326,7 @@ impl Meet {
     /// Nobody here will have that session: it ends, unless its peer has closed it in order. Then what was said is in it, for
     /// whoever takes what peers opened.
     fn give_up(&self, session: &Session, reason: CloseReason, arrivals: &mut Arrivals) {
-        if session.ends_in_order(reason) {
+        if session.end_unless_in_order(reason) {
             arrivals.push(self.given(session), false);
         }
     }
@@ -395,7 +395,7 @@ impl Meet {
                     let is_owed = new.is_some_and(|new| new.side() == Side::Initiator);
                     self.set(Outcome::Met { session: live.clone(), is_owed }, arrivals);
                 }
-                new.map(|_| Effect::Keep(live, self.party))
+                new.map(|_| Effect::Seek(live, self.party))
             }
             Output::NotMet(why) => {
                 self.set(Outcome::Failed(why), arrivals);
@@ -417,7 +417,7 @@ fn perform(inner: &Arc<Inner>, device: PeerId, effect: Effect) {
         Effect::Supersede(session) => {
             session.upgrade().into_iter().for_each(|session| session.begin_shutdown(CloseReason::Superseded));
         }
-        Effect::Keep(session, party) => direct::start(inner, &session, party),
+        Effect::Seek(session, party) => direct::start(inner, &session, party),
         Effect::Timer(at, token) => {
             let (inner, at) = (Arc::clone(inner), inner.hub.instant(at));
             inner.tasks.clone().spawn(async move {

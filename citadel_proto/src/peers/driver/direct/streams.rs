@@ -3,7 +3,9 @@
 use super::super::client::Inner;
 use super::DirectConfig;
 use crate::driver::listen_tcp;
-use crate::peers::direct::{Candidates, Greeting, Link, MAX_STREAMS, PACKET_LEN, Packet, ProbeKeys, Tag};
+use crate::peers::direct::{
+    Candidates, Greeting, LOWEST_TCP, Link, MAX_STREAMS, PACKET_LEN, Packet, ProbeKeys, Tag,
+};
 use core::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -23,9 +25,6 @@ const GREETING: Duration = Duration::from_secs(2);
 /// Streams of nobody yet, in all.
 const IN_FLIGHT: usize = 16;
 
-/// The lowest port that is ever told to a peer.
-const LOWEST_PORT: u16 = 1024;
-
 /// A listener on this machine's links, which is there as long as attempts hold it.
 pub(super) struct Listening {
     port: u16,
@@ -44,7 +43,7 @@ impl Listening {
         links: Vec<Link>,
     ) -> io::Result<Self> {
         let at = |port| super::of_family(config.bind, |bind| listen_tcp(SocketAddr::new(bind.ip(), port)));
-        let wanted = if port < LOWEST_PORT { 0 } else { port };
+        let wanted = if port < LOWEST_TCP { 0 } else { port };
         let listener = at(wanted).or_else(|_| at(0))?;
         let (port, over) = (listener.local_addr()?.port(), CancellationToken::new());
         inner.tasks.spawn(run(Arc::downgrade(inner), listener, links.clone(), over.clone()));
